@@ -1,0 +1,1 @@
+"""The job service: decides when jobs run, and runs them."""

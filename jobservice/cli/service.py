@@ -1,0 +1,124 @@
+"""``moontide service …``."""
+
+from __future__ import annotations
+
+import getpass
+import logging
+import os
+import signal
+import sys
+import time
+from dataclasses import asdict
+from typing import Any
+
+import click
+
+from jobservice.bootstrap import build_console_backend, build_service, lock_path
+from jobservice.cli.output import ExitCode, print_json, reports_errors, shown_time
+from jobservice.lock import holder_of
+from jobservice.read_models import ServiceState
+from jobservice.settings import Settings
+
+_LOOK_EVERY_S = 0.1
+_STOP_MARGIN_S = 10
+
+log = logging.getLogger(__name__)
+
+
+@click.group()
+def service() -> None:
+    """Start, stop and ask the job service."""
+
+
+@service.command()
+@reports_errors
+def start() -> None:
+    """Run the job service in the foreground until SIGTERM or Ctrl-C.
+
+    What runs at the stop gets MOONTIDE_STOP_GRACE_SECONDS to finish; the
+    rest is killed and repeated at the next start.
+    """
+    settings = Settings.from_environment()
+    logging.getLogger().setLevel(settings.log_level)
+    running = build_service(settings)
+
+    def stop(_signal: int, _frame: Any) -> None:
+        running.supervisor.request_stop()
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    try:
+        running.supervisor.start()
+        log.info("The job service runs (node %d, boot %d)", running.engine.node_id, running.engine.boot)
+        running.supervisor.wait()
+        log.info("The job service stops; runs get %d s to finish", settings.stop_grace_seconds)
+        running.supervisor.stop(settings.stop_grace)
+    finally:
+        running.close()
+    if running.supervisor.lease_lost:
+        sys.exit(ExitCode.FAILED)
+
+
+@service.command()
+@reports_errors
+def stop() -> None:
+    """Stop the job service on this machine and wait for its end."""
+    settings = Settings.from_environment()
+    path = lock_path(settings)
+    pid = holder_of(path)
+    if pid is None:
+        click.echo("No job service runs here.", err=True)
+        sys.exit(ExitCode.NOT_RUNNING)
+    os.kill(pid, signal.SIGTERM)
+    deadline = time.monotonic() + settings.stop_grace_seconds + _STOP_MARGIN_S
+    while holder_of(path) == pid:
+        if time.monotonic() > deadline:
+            click.echo(f"Process {pid} is still stopping.", err=True)
+            sys.exit(ExitCode.FAILED)
+        time.sleep(_LOOK_EVERY_S)
+    click.echo("The job service has stopped.")
+
+
+@service.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@reports_errors
+def status(*, as_json: bool) -> None:
+    """Say whether the job service runs; exits with 7 when it does not."""
+    backend = build_console_backend(Settings.from_environment())
+    try:
+        found = backend.queries.service_status()
+        waiting = backend.queries.count_pending()
+    finally:
+        backend.close()
+    if as_json:
+        print_json({**asdict(found), "waiting_changes": waiting})
+    else:
+        since = "" if found.since is None else f" since {shown_time(found.since)}"
+        click.echo(f"{found.state.replace('_', ' ').capitalize()}{since}; {waiting} changed jobs wait for a reload.")
+        for layer in found.missing_hardening:
+            click.echo(f"Missing protection: {layer}")
+    if found.state in {ServiceState.STOPPED, ServiceState.NEVER_STARTED}:
+        sys.exit(ExitCode.NOT_RUNNING)
+
+
+@service.command()
+@click.option("--timeout", "timeout_s", default=60, show_default=True, help="Seconds to wait for the end.")
+@reports_errors
+def reload(timeout_s: int) -> None:
+    """Take edited jobs into force and wait until that is done."""
+    backend = build_console_backend(Settings.from_environment())
+    try:
+        waiting = backend.queries.count_pending()
+        backend.service.request_reload(by=getpass.getuser())
+        deadline = time.monotonic() + timeout_s
+        while (state := backend.queries.service_status().state) is ServiceState.RELOADING:
+            if time.monotonic() > deadline:
+                click.echo(f"The reload has not ended after {timeout_s} s; it goes on.", err=True)
+                sys.exit(ExitCode.FAILED)
+            time.sleep(_LOOK_EVERY_S)
+    finally:
+        backend.close()
+    if state is not ServiceState.RUNNING:
+        click.echo("No job service runs; the reload is done when one starts.", err=True)
+        sys.exit(ExitCode.NOT_RUNNING)
+    click.echo(f"Reloaded; {waiting} changed jobs are in force.")

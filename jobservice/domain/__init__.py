@@ -1,0 +1,1 @@
+"""The rules of jobs and runs: standard-library values in, values out."""

@@ -1,0 +1,1 @@
+"""The service's loops: each a ``step(now)``; the supervisor alone sleeps."""

@@ -1,0 +1,1 @@
+"""The Lua worker process: a hardened interpreter that runs one script at a time."""

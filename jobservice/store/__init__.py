@@ -1,0 +1,1 @@
+"""The database: the only truth.  Sole importer of SQLAlchemy."""

@@ -1,0 +1,5 @@
+"""``python -m webmin``: the command ``moontide``."""
+
+from webmin.command import main
+
+main()
