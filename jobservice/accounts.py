@@ -46,6 +46,8 @@ class Accounts:
         self._database = database
         self._clock = clock
         self._idle = session_idle
+        # Noted before a tenth of the idle time has passed, or else a busy but short session would end.
+        self._touch_every = min(_TOUCH_EVERY, session_idle / 10)
         self._absolute = session_absolute
         self._hasher = hasher or PasswordHasher()
         self._nobody_hash = self._hasher.hash(secrets.token_hex(8))
@@ -147,7 +149,7 @@ class Accounts:
             return None
         if now - session.seen_at >= self._idle or now - session.created_at >= self._absolute:
             return None
-        if now - session.seen_at >= _TOUCH_EVERY:
+        if now - session.seen_at >= self._touch_every:
             with self._database.write() as connection:
                 store.touch_session(connection, digest, now)
         return User(session.account.account_id, session.account.name, session.account.role)

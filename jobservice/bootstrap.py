@@ -14,6 +14,7 @@ from jobservice.accounts import Accounts
 from jobservice.clock import SystemClock
 from jobservice.domain.errors import SettingsError
 from jobservice.executors.lua_pool import LuaPool
+from jobservice.executors.script_checker import LuaScriptChecker
 from jobservice.lock import ServiceLock
 from jobservice.loops.engine import Engine, Stores
 from jobservice.loops.scripts import ScriptCache
@@ -31,13 +32,6 @@ from jobservice.store.schema import check_schema
 from jobservice.store.scripts import ScriptStore
 from jobservice.wake import Bell, ring
 
-try:  # TEMPORARY
-    from jobservice.executors.script_checker import LuaScriptChecker
-except ImportError:
-
-    class LuaScriptChecker:  # type: ignore
-        def check(self, path, source): return ()
-        def close(self): pass
 
 _KEY_BYTES = 32
 

@@ -266,7 +266,7 @@ def _job_row(row: Any) -> JobRow:
         last_run_id=row["last_run_id"],
         last_started_at=row["last_started_at"],
         last_outcome=None if row["last_outcome"] is None else Outcome(row["last_outcome"]),
-        next_fire_at=row["next_fire_at"],
+        next_fire_at=row["armed_for"] or row["next_fire_at"],
         running_run_id=row["running_run_id"],
         last_error=error_of(row["last_error"]),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -18,6 +18,8 @@ PREFIX = "MOONTIDE_"
 _SECRET = frozenset({"DATABASE_URL"})
 """Settings whose value may hold a password, so that messages never repeat it."""
 
+_HIGHEST_PORT = 65_535
+
 T = TypeVar("T")
 
 
@@ -30,7 +32,7 @@ class Settings:
     """
 
     data_dir: Path
-    database_url: str
+    database_url: str = field(repr=False)
     bind_host: str = "127.0.0.1"
     bind_port: int = 8420
     public_url: str | None = None
@@ -81,7 +83,7 @@ class Settings:
             "data_dir": data_dir,
             "database_url": reader.value("DATABASE_URL", _database_url, default=f"sqlite:///{data_dir}/moontide.db"),
             "bind_host": reader.value("BIND_HOST", _host, default="127.0.0.1"),
-            "bind_port": reader.value("BIND_PORT", _whole(1, 65_535), default=8420),
+            "bind_port": reader.value("BIND_PORT", _whole(1, _HIGHEST_PORT), default=8420),
             "public_url": reader.value("PUBLIC_URL", _http_url, default=None),
             "trusted_proxies": reader.value("TRUSTED_PROXIES", _whole(0, 10), default=0),
             "secure_cookies": reader.value("SECURE_COOKIES", _boolean, default=False),
@@ -103,7 +105,7 @@ class Settings:
                     f"{PREFIX}LUA_WORKERS, which is {values['lua_workers']}."
                 )
             values["lua_workers_max"] = values["lua_workers"]
-        reader.refuse_unknown({field.name.upper() for field in fields(cls)})
+        reader.refuse_unknown({known.name.upper() for known in fields(cls)})
         if reader.problems:
             raise SettingsError(reader.problems)
         return cls(**values)
@@ -177,11 +179,20 @@ def _directory(text: str) -> Path:
 
 def _database_url(text: str) -> str:
     scheme, separator, rest = text.partition("://")
-    if separator and scheme in {"postgresql", "postgresql+psycopg"} and rest:
+    if separator and scheme in {"postgresql", "postgresql+psycopg"} and rest and _has_sound_port(rest):
         return f"postgresql+psycopg://{rest}"
     if separator and scheme == "sqlite" and rest.startswith("/") and rest not in {"/", "/:memory:"}:
         return text
     raise ValueError("enter sqlite:///path/to/file.db or postgresql://user:password@host/database.")
+
+
+def _has_sound_port(rest: str) -> bool:
+    """Return whether ``user:password@host:port/database`` has no port, or one that is a number."""
+    address = rest.rpartition("@")[2].partition("/")[0]
+    _, colon, port = address.rpartition(":")
+    if not colon or port.endswith("]"):
+        return True
+    return port.isascii() and port.isdigit() and 0 < int(port[:6]) <= _HIGHEST_PORT
 
 
 def _host(text: str) -> str:
@@ -194,7 +205,7 @@ def _host(text: str) -> str:
 
 
 def _http_url(text: str) -> str:
-    if not text.startswith(("http://", "https://")):
+    if not text.startswith(("http://", "https://")) or not text.partition("://")[2].strip("/"):
         raise ValueError("enter the console's address as people reach it, such as https://jobs.example.org.")
     return text.rstrip("/")
 

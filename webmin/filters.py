@@ -15,7 +15,8 @@ _VISIBLE_CONTROLS = {code: 0x2400 + code for code in range(0x20) if chr(code) no
 def instant(value: datetime | None, style: str = "full", absent: str = "–") -> Markup:
     """Return a ``<time>`` element in UTC, which a script turns to the reader's zone.
 
-    :param style: ``full``, ``relative`` ("in 5 min", kept current) or ``clock`` (time of day with milliseconds).
+    :param style: ``full``, ``relative`` ("5 min ago", kept current), ``due`` ("in 5 min", "due now" once past) or
+        ``clock`` (time of day with milliseconds).
     :param absent: what stands for None.
     """
     if value is None:
@@ -24,8 +25,12 @@ def instant(value: datetime | None, style: str = "full", absent: str = "–") ->
     shown = (
         f"{moment:%H:%M:%S}.{moment.microsecond // 1000:03}" if style == "clock" else f"{moment:%Y-%m-%d %H:%M:%S} UTC"
     )
-    return Markup('<time datetime="{}" title="{}" data-behaviour="local-time" data-style="{}">{}</time>').format(
-        f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03}Z", f"{moment:%Y-%m-%d %H:%M:%S} UTC", style, shown
+    return Markup('<time datetime="{}" title="{}" data-behaviour="local-time" data-style="{}"{}>{}</time>').format(
+        f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03}Z",
+        f"{moment:%Y-%m-%d %H:%M:%S} UTC",
+        style,
+        Markup(' data-past="due now"') if style == "due" else "",
+        shown,
     )
 
 

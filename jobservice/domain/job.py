@@ -143,11 +143,22 @@ def check_definition(definition: JobDefinition) -> None:
         problems["description"] = [f"A description has at most {DESCRIPTION_MAX_CHARS:,} characters."]
     elif "\0" in definition.description:
         problems["description"] = ["A description may not contain NUL characters."]
+    elif not _is_text(definition.description):
+        problems["description"] = ["The description holds characters that are not valid text."]
     _check_range(problems, "time_limit_s", definition.time_limit_s, TIME_LIMIT_RANGE_S, "seconds")
     _check_range(problems, "memory_limit_mib", definition.memory_limit_mib, MEMORY_LIMIT_RANGE_MIB, "MiB")
     _check_range(problems, "misfire_grace_s", definition.misfire_grace_s, MISFIRE_GRACE_RANGE_S, "seconds")
     if problems:
         raise InvalidInputError(problems)
+
+
+def _is_text(value: str) -> bool:
+    """Return whether a database can store it: JSON may carry lone surrogates, UTF-8 cannot."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _check_range(

@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 from jobservice.domain.run import Outcome, RunError
+from jobservice.luahost import protocol
 from jobservice.luahost.protocol import ProtocolError
 
 MESSAGE_MAX_CHARS = 4096
@@ -39,6 +40,11 @@ class Ending:
 OK = Ending(Outcome.OK)
 CANCELLED = Ending(Outcome.CANCELLED)
 ABANDONED = Ending(Outcome.ABANDONED, error=RunError("The job service stopped before the run was over."))
+
+
+def abandoned(message: str) -> Ending:
+    """Return the ending of a run that could not be carried out, through no fault of its script."""
+    return Ending(Outcome.ABANDONED, error=RunError(message))
 
 
 def failed(message: str, script: str | None = None) -> Ending:
@@ -73,6 +79,8 @@ def read_done(payload: bytes) -> Ending:
 
     :raises ProtocolError: the payload is not what a worker sends.
     """
+    if payload == protocol.DONE_OK:
+        return OK
     try:
         report = json.loads(payload)
         return Ending(
@@ -86,20 +94,20 @@ def read_done(payload: bytes) -> Ending:
         raise ProtocolError("the report of the run's end cannot be read") from error
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     if not isinstance(value, str):
         raise TypeError
     # A lone surrogate is legal in JSON, but cannot be stored anywhere.
     return value.encode("utf-8", "replace").decode()
 
 
-def _sleep(seconds: Any) -> timedelta | None:
+def _sleep(seconds: float | None) -> timedelta | None:
     if seconds is None:
         return None
     return timedelta(seconds=min(max(float(seconds), 1.0), LONGEST_SLEEP_S))
 
 
-def _error(report: Any) -> RunError | None:
+def _error(report: dict[str, Any] | None) -> RunError | None:
     if report is None:
         return None
     script, line = report["script"], report["line"]
@@ -131,10 +139,11 @@ def read_exit(status: int, limit: timedelta) -> Ending:
         name = f"signal {number}"
     if number in _CRASHES:
         return killed(
-            f"The Lua runtime crashed ({name}). Very deep recursion through string.gsub, sort or coroutines can do that."
+            f"The Lua runtime crashed ({name}). "
+            "Very deep recursion through string.gsub, sort or coroutines can do that."
         )
     if number == signal.SIGXCPU:
         return killed(f"The script used more processor time than its limit of {in_seconds(limit)} allows.")
     if number == signal.SIGKILL:
-        return killed(f"The worker was killed from outside ({name}), most likely because the machine ran out of memory.")
+        return killed(f"The worker was killed from outside ({name}), likely because the machine ran out of memory.")
     return killed(f"The worker was ended from outside ({name}).")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib.util
 import os
 import resource
@@ -23,6 +24,9 @@ _LAUNCH = (
 _CHUNK_BYTES = 64 << 10
 _REAP_TIMEOUT_S = 5.0
 
+WorkerCommand = Callable[[int, int], list[str]]
+"""Takes the worker's descriptor and the process that it must not outlive, or 0."""
+
 
 class WorkerStartError(MoontideError):
     """No Lua worker can be started; nothing is running."""
@@ -39,11 +43,15 @@ def worker_command(descriptor: int, parent_pid: int) -> list[str]:
     :param parent_pid: the process that it must not outlive, or 0.
     :raises WorkerStartError: lupa is not installed.
     """
+    return [sys.executable, "-I", "-S", "-c", _LAUNCH, str(descriptor), str(parent_pid), *_folders()]
+
+
+@functools.cache
+def _folders() -> tuple[str, ...]:
     found = importlib.util.find_spec("lupa")
     if found is None or found.origin is None:
         raise WorkerStartError("the Python package lupa is not installed")
-    folders = [str(Path(__file__).parents[2]), str(Path(found.origin).parents[1])]
-    return [sys.executable, "-I", "-S", "-c", _LAUNCH, str(descriptor), str(parent_pid), *folders]
+    return (str(Path(__file__).parents[2]), str(Path(found.origin).parents[1]))
 
 
 class LuaWorker:
@@ -53,14 +61,15 @@ class LuaWorker:
 
     :param follow: whether the process is to be killed with the thread that
         starts it.
+    :param command: returns the command line; see ``worker_command``.
     """
 
-    def __init__(self, *, follow: bool) -> None:
+    def __init__(self, *, follow: bool, command: WorkerCommand = worker_command) -> None:
         self.socket, theirs = socket.socketpair()
         self.socket.setblocking(False)
         try:
             self._process = subprocess.Popen(
-                worker_command(theirs.fileno(), os.getpid() if follow else 0),
+                command(theirs.fileno(), os.getpid() if follow else 0),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
@@ -77,6 +86,7 @@ class LuaWorker:
         self._descriptor = _open_pidfd(self._process.pid)
         self._reader = protocol.FrameReader(protocol.MAX_FROM_WORKER_BYTES)
         self._unsent = b""
+        self._is_muted = False
 
     @property
     def pid(self) -> int:
@@ -122,7 +132,13 @@ class LuaWorker:
             return []
         except OSError:
             return None
-        return self._reader.feed(data) if data else None
+        if not data:
+            return None
+        return [] if self._is_muted else self._reader.feed(data)
+
+    def mute(self) -> None:
+        """Throw away whatever else it sends."""
+        self._is_muted = True
 
     def kill(self) -> None:
         """Kill the process at once; harmless when it is already dead."""

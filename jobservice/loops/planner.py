@@ -39,7 +39,7 @@ class Planner:
             self._arm(runs)
             armed += len(runs)
         if self._store.has_queued():
-            queued = self._store.lease_queued(node_id=self._node_id, limit=BATCH)
+            queued = self._store.lease_queued(node_id=self._node_id, limit=BATCH, now=now)
             self._arm(queued)
             armed += len(queued)
         return armed

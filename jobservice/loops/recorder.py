@@ -52,7 +52,7 @@ class Recorder:
             active = self._active.get(run_id)
             if active is not None:
                 active.started_at = started_at
-                self._batch.started.append((active.run, started_at, active.revision))
+                self._batch.started[run_id] = (active.run, started_at, active.revision)
         self._something.set()
 
     def run_output(self, run_id: RunId, text: str, at: datetime) -> None:
@@ -76,7 +76,7 @@ class Recorder:
             if active is None:
                 return
             active.seal(self._batch)
-            self._batch.started = [start for start in self._batch.started if start[0].run_id != result.run_id]
+            self._batch.started.pop(result.run_id, None)
             self._batch.finished.append((FinishedRun(active.run, result), active.revision))
         self._something.set()
 
@@ -123,7 +123,7 @@ class Recorder:
         with self._lock:
             newer = self._batch
             batch.output.extend(newer.output)
-            batch.started.extend(newer.started)
+            batch.started.update(newer.started)
             batch.finished.extend(newer.finished)
             batch.skipped.extend(newer.skipped)
             batch.requeued.extend(newer.requeued)

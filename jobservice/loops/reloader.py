@@ -59,4 +59,4 @@ class Reloader:
             assert before.loaded is not None  # noqa: S101 - the store asks for loaded jobs alone
             return after_boot(before, schedule=parse_schedule(before.loaded.schedule), now=now)
 
-        self._loads.boot(start)
+        self._loads.boot(start, now=now)

@@ -27,15 +27,15 @@ class ScriptCache:
     def read_all(self, paths: Iterable[str]) -> Mapping[str, StoredScript]:
         """Return the newest revision of each path that exists."""
         newest = self._store.newest_revisions(set(paths))
-        found: dict[str, StoredScript] = {}
-        for path, revision in newest.items():
-            with self._lock:
-                kept = self._kept.get(path)
-            if kept is None or kept.revision != revision:
-                kept = self._store.find(path)
-            if kept is not None:
-                self._keep(kept)
-                found[path] = kept
+        with self._lock:
+            kept = {path: self._kept.get(path) for path in newest}
+        found = {
+            path: script for path, script in kept.items() if script is not None and script.revision == newest[path]
+        }
+        if len(found) < len(newest):
+            for script in self._store.find_all(newest.keys() - found.keys()):
+                self._keep(script)
+                found[script.path] = script
         return found
 
     def read(self, path: str) -> str | None:

@@ -72,7 +72,6 @@ class Supervisor:
         self._every(RETAIN, "retention", self._engine.retention.step)
         for thread in self._threads:
             thread.start()
-        logging.getLogger("apscheduler").setLevel(logging.WARNING)
         self._scheduler.start()
         gc.collect()
         gc.freeze()

@@ -30,7 +30,7 @@ class Channel:
         while sent < len(data):
             sent += os.write(self._descriptor, data[sent:])
 
-    def send_json(self, kind: int, value: Any) -> None:
+    def send_json(self, kind: int, value: object) -> None:
         """Send one frame with a JSON payload."""
         self.send(kind, json.dumps(value).encode())
 
@@ -42,4 +42,4 @@ class Channel:
                 return None
             self._frames.extend(self._reader.feed(data))
         kind, payload = self._frames.popleft()
-        return kind, json.loads(payload)
+        return kind, json.loads(payload.decode())

@@ -59,10 +59,13 @@ def describe(message: str, traceback: str, scripts: Collection[str]) -> Fault:
     frames = script_frames(traceback, scripts)
     shown = "\n".join(f"{script}:{line}: in {what}" if what else f"{script}:{line}" for script, line, what in frames)
     message = _RUNTIME_PLACE.sub("", message)
-    found = _PLACE.match(message)
-    script = found and whole_name(found["script"], scripts)
-    if found and script:
-        return Fault(message=found["message"], script=script, line=int(found["line"]), traceback=shown)
-    if frames:
-        return Fault(message=message, script=frames[0][0], line=frames[0][1], traceback=shown)
-    return Fault(message=message, script=None, line=None, traceback=shown)
+    place: tuple[str, int] | None = frames[0][:2] if frames else None
+    # An error that was raised again, or went through coroutine.wrap, begins
+    # with several places: the last one is where it comes from.
+    while found := _PLACE.match(message):
+        script = whole_name(found["script"], scripts)
+        if script is None:
+            break
+        place, message = (script, int(found["line"])), found["message"]
+    script, line = place or (None, None)
+    return Fault(message=message, script=script, line=line, traceback=shown)

@@ -199,7 +199,5 @@ def _forbid_system_calls() -> None:
         raise LayerMissingError(str(error)) from None
     program = _Program(len(code) // seccomp.INSTRUCTION_BYTES, code)
     zero = ctypes.c_ulong(0)
-    result = library.prctl(
-        _PR_SET_SECCOMP, ctypes.c_ulong(_SECCOMP_MODE_FILTER), ctypes.byref(program), zero, zero
-    )
+    result = library.prctl(_PR_SET_SECCOMP, ctypes.c_ulong(_SECCOMP_MODE_FILTER), ctypes.byref(program), zero, zero)
     _checked(result, "this kernel has no seccomp filters")

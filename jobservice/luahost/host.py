@@ -18,6 +18,7 @@ except ImportError:  # hashlib takes 3 ms to load, so it is only the second choi
     from hashlib import md5
 
 Answer = tuple[Any, ...]
+Scalar = str | float | bool | None
 
 _SPARE_BYTES = 64 << 10
 _LONGEST_SLEEP_S = 86_400.0
@@ -60,7 +61,7 @@ class Host:
         self._started = time.monotonic()
         self.scripts = {path}
 
-    def __call__(self, operation: str, a: Any = None, b: Any = None) -> Answer:
+    def __call__(self, operation: str, a: Scalar = None, b: Scalar = None) -> Answer:
         """Carry one operation out."""
         try:
             answer = self._operations[operation](a, b)
@@ -100,9 +101,10 @@ class Host:
 
     def _call(self, name: str, arguments: str) -> Answer:
         """Ask the pool; a text comes back as it is, anything else as JSON after a True."""
-        self._channel.send(
-            protocol.CALL, json.dumps({"name": name, "args": json.loads(arguments.encode("latin-1"))}).encode()
-        )
+        request = json.dumps({"name": name, "args": json.loads(arguments.encode("latin-1"))}).encode()
+        if len(request) > protocol.MAX_FROM_WORKER_BYTES:
+            return (False, f"the arguments are larger than {protocol.MAX_FROM_WORKER_BYTES >> 20} MiB")
+        self._channel.send(protocol.CALL, request)
         received = self._channel.receive()
         if received is None or received[0] != protocol.REPLY:
             raise PoolGoneError

@@ -31,6 +31,10 @@ REPLY = 18
 
 MAX_FROM_WORKER_BYTES = 1 << 20
 MAX_TO_WORKER_BYTES = 16 << 20
+SOURCE_MAX_BYTES = 2 << 20
+"""Largest source of a script: in JSON each byte may take six."""
+DONE_OK = b'{"outcome": "ok"}'
+"""The report of a run that ended well and said nothing more."""
 LINE_MAX_BYTES = 64 << 10
 """Longest entry of a script's log, without its newline."""
 
@@ -70,7 +74,7 @@ class FrameReader:
         while available - position >= HEAD_BYTES:
             length, kind = _HEAD.unpack_from(data, position)
             if length > self._max_bytes:
-                raise ProtocolError(f"a frame of {length:,} bytes was announced; at most {self._max_bytes:,} are allowed")
+                raise ProtocolError(f"a frame of {length:,} bytes was announced; {self._max_bytes:,} are allowed")
             end = position + HEAD_BYTES + length
             if end > available:
                 break

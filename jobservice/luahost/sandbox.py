@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any, NoReturn
 
 HostFunction = Callable[..., Any]
@@ -17,7 +18,7 @@ _RUNTIME_CHUNK = "=moontide"
 _PREWARM_MEMORY_BYTES = 64 << 20
 
 
-def load_lua() -> Any:
+def load_lua() -> ModuleType:
     """Return the best Lua binding there is.
 
     :raises ImportError: none can be imported; says why for each.
@@ -61,7 +62,7 @@ class State:
 
     __slots__ = ("check", "run", "runtime")
 
-    def __init__(self, lua: Any, bytecode: bytes, json_bytecode: bytes, host: HostFunction) -> None:
+    def __init__(self, lua: ModuleType, bytecode: bytes, json_bytecode: bytes, host: HostFunction) -> None:
         # Latin-1 keeps every byte of a Lua string; UTF-8 is handled at the edge.
         self.runtime = lua.LuaRuntime(
             encoding="latin-1",
@@ -90,7 +91,7 @@ class StateFactory:
     :param host: what a state calls, as ``host(operation, a, b)``.
     """
 
-    def __init__(self, lua: Any, host: HostFunction) -> None:
+    def __init__(self, lua: ModuleType, host: HostFunction) -> None:
         self._lua = lua
         self._host = host
         compiler = lua.LuaRuntime(encoding="latin-1", register_eval=False, register_builtins=False)

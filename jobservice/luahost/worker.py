@@ -7,6 +7,7 @@ this package and lupa come as arguments, since -S leaves them out.
 from __future__ import annotations
 
 import gc
+import json
 import os
 import signal
 import time
@@ -16,7 +17,7 @@ from jobservice.luahost import harden, protocol
 from jobservice.luahost.channel import Channel
 from jobservice.luahost.faults import MEMORY_MESSAGE, describe
 from jobservice.luahost.host import Host
-from jobservice.luahost.sandbox import State, StateFactory, load_lua
+from jobservice.luahost.sandbox import StateFactory, load_lua
 
 NICENESS = 5
 _CHECK_MEMORY_BYTES = 64 << 20
@@ -42,13 +43,13 @@ class Worker:
         while (received := self._channel.receive()) is not None:
             kind, order = received
             if kind == protocol.RUN:
-                self._channel.send_json(protocol.DONE, self._run(order))
+                self._channel.send(protocol.DONE, self._run(order))
             elif kind == protocol.CHECK:
                 self._channel.send_json(protocol.CHECKED, {"problem": self._check(order)})
             self._host.scripts = set()
             self._state = self._factory.make()
 
-    def _run(self, order: dict[str, Any]) -> dict[str, Any]:
+    def _run(self, order: dict[str, Any]) -> bytes:
         self._memory_bytes = order["memory"]
         self._limits.allow(self._memory_bytes, order["limit"])
         state, path = self._state, order["path"]
@@ -63,7 +64,9 @@ class Worker:
         except BaseException as error:  # noqa: BLE001 - a state that breaks must not take the worker along
             ended = ("fault", _text_of(error), "")
         signal.setitimer(signal.ITIMER_REAL, 0)
-        return self._report(path, ended)
+        if ended == ("done", "OK", "", None):
+            return protocol.DONE_OK
+        return json.dumps(self._report(path, ended)).encode()
 
     def _report(self, path: str, ended: tuple[Any, ...]) -> dict[str, Any]:
         if ended[0] == "done":

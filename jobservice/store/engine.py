@@ -20,6 +20,8 @@ __all__ = ["Connection", "Database", "IntegrityError"]
 
 BUSY_TIMEOUT_MS = 5_000
 _WRITES = "moontide_writes"
+_READ_ONLY_TRANSACTION = "25006"
+"""PostgreSQL's code for a write to a standby, or to a database set to read-only."""
 
 
 class Database:
@@ -88,9 +90,17 @@ def _translated() -> Iterator[None]:
     except (OperationalError, InterfaceError, PoolTimeoutError) as error:
         raise StoreUnavailableError(_reason(error)) from error
     except DBAPIError as error:
-        if error.connection_invalidated:
+        if error.connection_invalidated or _refuses_work(error):
             raise StoreUnavailableError(_reason(error)) from error
         raise
+
+
+def _refuses_work(error: DBAPIError) -> bool:
+    """Return whether the database, not the statement, is at fault: it is read-only, or its file is no database."""
+    cause = error.orig
+    if getattr(cause, "sqlstate", None) == _READ_ONLY_TRANSACTION:
+        return True
+    return type(cause) is sqlite3.DatabaseError
 
 
 def _reason(error: Exception) -> str:

@@ -65,7 +65,7 @@ class LoadStore:
                 )
         return len(rows)
 
-    def boot(self, start: Callable[[InForce], Loaded]) -> None:
+    def boot(self, start: Callable[[InForce], Loaded], *, now: datetime) -> None:
         """Clear STOP and make Run Once pending again; called when no service was alive."""
         changed = (JobStatus.STOPPED, JobStatus.ONCE_DONE)
         query = select(t.job_state).where(t.job_state.c.status.in_(changed), t.job_state.c.loaded.is_not(None))
@@ -74,6 +74,8 @@ class LoadStore:
                 before = _in_force(row)
                 after = start(before)
                 values: dict[str, Any] = {"status": after.status, "next_fire_at": after.next_fire_at}
+                if after.is_fresh:
+                    values |= {"began_at": now, "anchor_at": now}
                 connection.execute(update(t.job_state).where(t.job_state.c.job_id == row["job_id"]).values(**values))
 
     def strays(self, *, limit: int = 200) -> list[tuple[JobId, JobDefinition]]:

@@ -117,15 +117,18 @@ class PlanStore:
             for job_id, loaded, status, next_fire_at in connection.execute(due)
         ]
 
-    def lease_queued(self, *, node_id: int, limit: int) -> list[ArmedRun]:
+    def lease_queued(self, *, node_id: int, limit: int, now: datetime) -> list[ArmedRun]:
         """Lease queued runs whose job is free: asked for by hand, repeats, and those that waited for an overlap.
 
         A job that may overlap itself is always free; any other is free when
         no run of it is leased or going on.  One run a job is leased at a time.
+        A run that went back to the queue after somebody asked for its end is
+        closed as cancelled.
 
         :returns: oldest first; each may start at once.
         """
         with self._database.write() as connection:
+            connection.execute(_CLOSE_CANCELLED, {"at": now})
             rows = connection.execute(_QUEUED.limit(limit).with_for_update(skip_locked=True, of=t.run)).mappings().all()
             busy = self._busy_jobs(connection, [row["job_id"] for row in rows])
             armed = []
@@ -176,6 +179,17 @@ _QUEUED = (
     .join(t.job_state, t.job_state.c.job_id == t.run.c.job_id)
     .where(t.run.c.state == RunState.QUEUED, t.run.c.state != RunState.FINISHED)
     .order_by(t.run.c.id)
+)
+
+_CLOSE_CANCELLED = (
+    update(t.run)
+    .where(t.run.c.state == RunState.QUEUED, t.run.c.state != RunState.FINISHED, t.run.c.cancel_requested)
+    .values(
+        state=RunState.FINISHED,
+        outcome=Outcome.CANCELLED,
+        note="Cancelled before it started.",
+        finished_at=bindparam("at"),
+    )
 )
 
 _MOVE = (

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, Select, exists, func, select
 
 from jobservice.domain.job import JobId, JobStatus
-from jobservice.domain.run import RunId, RunState
+from jobservice.domain.run import Cause, RunId, RunState
 from jobservice.store import tables as t
 
 _RUNNING_RUN = (
@@ -18,10 +18,23 @@ _RUNNING_RUN = (
     .label("running_run_id")
 )
 
+_ARMED_FOR = (
+    select(func.min(t.run.c.fire_time))
+    .where(
+        t.run.c.job_id == t.job.c.id,
+        t.run.c.state == RunState.LEASED,
+        t.run.c.state != RunState.FINISHED,
+        t.run.c.cause == Cause.SCHEDULE,
+    )
+    .scalar_subquery()
+    .label("armed_for")
+)
+"""The fire time that is next when the planner has armed it already."""
+
 
 def _jobs() -> Select[Any]:
     state = [column for column in t.job_state.c if column.name != "job_id"]
-    return select(t.job, *state, _RUNNING_RUN).join(t.job_state, t.job_state.c.job_id == t.job.c.id)
+    return select(t.job, *state, _RUNNING_RUN, _ARMED_FOR).join(t.job_state, t.job_state.c.job_id == t.job.c.id)
 
 
 def list_jobs(
@@ -73,11 +86,14 @@ _RUN_COLUMNS = (t.run, t.job.c.name.label("job_name"))
 
 
 def list_runs(connection: Connection, job_id: JobId, *, before: int | None, limit: int) -> Sequence[RowMapping]:
-    """Return a job's runs, newest first, those older than run ``before``."""
+    """Return a job's runs, newest first, those older than run ``before``.
+
+    What is armed for a fire time still to come is no history yet.
+    """
     query = (
         select(*_RUN_COLUMNS)
         .join(t.job, t.job.c.id == t.run.c.job_id)
-        .where(t.run.c.job_id == job_id)
+        .where(t.run.c.job_id == job_id, (t.run.c.state != RunState.LEASED) | (t.run.c.cause != Cause.SCHEDULE))
         .order_by(t.run.c.id.desc())
         .limit(limit)
     )

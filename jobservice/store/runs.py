@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, bindparam, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, delete, func, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from jobservice.domain.job import JobDefinition, JobId, JobStatus
 from jobservice.domain.run import CRITICAL_OUTCOMES, Cause, Outcome, RunError, RunId, RunResult, RunState
@@ -17,6 +18,7 @@ from jobservice.store import tables as t
 from jobservice.store.engine import Database
 from jobservice.store.planning import ArmedRun
 
+_MICROSECOND = timedelta(microseconds=1)
 MAX_ATTEMPTS = 5
 """How often one fire time is tried when the service dies under it."""
 
@@ -34,13 +36,13 @@ class RecordBatch:
     """What one flush writes, in one transaction.
 
     :ivar output: (run id, sequence, instant, text).
-    :ivar started: (run, instant, script revision).
+    :ivar started: run id -> (run, instant, script revision).
     :ivar skipped: (run, reason): fire times that will not run.
     :ivar requeued: runs that wait until their job is free.
     """
 
     output: list[tuple[RunId, int, datetime, str]] = field(default_factory=list)
-    started: list[tuple[ArmedRun, datetime, int | None]] = field(default_factory=list)
+    started: dict[RunId, tuple[ArmedRun, datetime, int | None]] = field(default_factory=dict)
     finished: list[tuple[FinishedRun, int | None]] = field(default_factory=list)
     skipped: list[tuple[ArmedRun, Outcome, str, datetime]] = field(default_factory=list)
     requeued: list[ArmedRun] = field(default_factory=list)
@@ -55,6 +57,9 @@ class RunStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        dialect = sqlite if database.is_sqlite else postgresql
+        # A commit whose answer got lost is written again.
+        self._insert_output = dialect.insert(t.run_output).on_conflict_do_nothing()
 
     def claim(self, runs: Sequence[ArmedRun], *, node_id: int) -> set[RunId]:
         """Claim leased runs for their start; nothing may start without it.
@@ -114,15 +119,17 @@ class RunStore:
     ) -> set[RunId]:
         """Write a batch: output, starts, ends, and what the ends do to their jobs.
 
+        Safe to repeat when the answer to the commit got lost.
+
         :param rule: the pure rule by which an end changes its job.
         :returns: finished runs that were refused, because their fence is stale:
             another node has closed them, and their word no longer counts.
         """
         with self._database.write() as connection:
             if batch.output:
-                connection.execute(insert(t.run_output), [_output_row(*line) for line in batch.output])
+                connection.execute(self._insert_output, [_output_row(*line) for line in batch.output])
             if batch.started:
-                connection.execute(_START, [_start_row(*start) for start in batch.started])
+                connection.execute(_START, [_start_row(*start) for start in batch.started.values()])
             if batch.skipped:
                 connection.execute(_SKIP, [_skip_row(*skip) for skip in batch.skipped])
             if batch.requeued:
@@ -371,21 +378,33 @@ def _follow_up(
     if values:
         connection.execute(update(t.job_state).where(t.job_state.c.job_id == run.job_id).values(**values))
     if change.halts:
-        # Planned ahead of a result that says otherwise: as if they had never been planned.
-        connection.execute(
-            delete(t.run).where(
-                t.run.c.job_id == run.job_id,
-                t.run.c.state == RunState.LEASED,
-                t.run.c.state != RunState.FINISHED,
-                t.run.c.cause == Cause.SCHEDULE,
-            )
-        )
+        _take_back(connection, run.job_id, now)
     if change.deactivates:
         _deactivate(connection, run, result, now=now)
     if result.outcome is Outcome.ABANDONED:
         row = connection.execute(select(t.run).where(t.run.c.id == run.run_id)).mappings().one()
         note = result.note + _repeat(connection, dict(row), allowed=run.definition.repeat_after_crash, now=now)
         connection.execute(update(t.run).where(t.run.c.id == run.run_id).values(note=note))
+
+
+def _take_back(connection: Connection, job_id: JobId, now: datetime) -> None:
+    """Remove fire times planned ahead of a result that says otherwise, and close those that waited for the job.
+
+    The former have not come yet: it is as if they had never been planned.
+    """
+    scheduled = (t.run.c.job_id == job_id) & (t.run.c.cause == Cause.SCHEDULE) & (t.run.c.state != RunState.FINISHED)
+    waited = update(t.run).where(scheduled, t.run.c.state == RunState.QUEUED)
+    reason = "The run before it ended with a return that takes the job out of its schedule."
+    connection.execute(
+        waited.values(state=RunState.FINISHED, outcome=Outcome.CANCELLED, note=reason, finished_at=now)
+    )
+    if connection.execute(delete(t.run).where(scheduled, t.run.c.state == RunState.LEASED)).rowcount:
+        last = select(func.max(t.run.c.fire_time)).where(t.run.c.job_id == job_id, t.run.c.cause == Cause.SCHEDULE)
+        state = select(t.job_state.c.began_at, last.scalar_subquery()).where(t.job_state.c.job_id == job_id)
+        anchors = [instant for instant in connection.execute(state).one() if instant is not None]
+        connection.execute(
+            update(t.job_state).where(t.job_state.c.job_id == job_id).values(anchor_at=max(anchors, default=None))
+        )
 
 
 def _deactivate(connection: Connection, run: ArmedRun, result: RunResult, *, now: datetime) -> None:
@@ -402,6 +421,9 @@ def _deactivate(connection: Connection, run: ArmedRun, result: RunResult, *, now
         )
 
 
+_REPEATED = " It is repeated as another attempt."
+
+
 def _repeat(connection: Connection, row: dict[str, Any], *, allowed: bool, now: datetime) -> str:
     """Queue another attempt where that is allowed, and say what was done."""
     if not allowed:
@@ -410,6 +432,10 @@ def _repeat(connection: Connection, row: dict[str, Any], *, allowed: bool, now: 
         return " It is not repeated, since it was to be cancelled."
     if row["attempt"] >= MAX_ATTEMPTS:
         return f" It is not repeated again after {MAX_ATTEMPTS} attempts."
+    same_fire_time = (t.run.c.job_id == row["job_id"]) & (t.run.c.fire_time == row["fire_time"])
+    queued = select(t.run.c.id).where(same_fire_time, t.run.c.attempt == row["attempt"] + 1)
+    if connection.execute(queued).first():
+        return _REPEATED
     again = {
         name: row[name]
         for name in ("job_id", "fire_time", "first_fire_time", "fire_count", "path", "asked_by", "fence")
@@ -425,18 +451,19 @@ def _repeat(connection: Connection, row: dict[str, Any], *, allowed: bool, now: 
             created_at=now,
         )
     )
-    return " It is repeated as another attempt."
+    return _REPEATED
 
 
 def request_run(connection: Connection, *, job_id: JobId, path: str, by: str, at: datetime) -> RunId:
     """Queue a run by hand and return its id."""
+    fire_time = _free_instant(connection, job_id, at)
     return RunId(
         connection.execute(
             insert(t.run)
             .values(
                 job_id=job_id,
-                fire_time=at,
-                first_fire_time=at,
+                fire_time=fire_time,
+                first_fire_time=fire_time,
                 fire_count=1,
                 attempt=1,
                 cause=Cause.HAND,
@@ -451,6 +478,16 @@ def request_run(connection: Connection, *, job_id: JobId, path: str, by: str, at
             .returning(t.run.c.id)
         ).scalar_one()
     )
+
+
+def _free_instant(connection: Connection, job_id: JobId, at: datetime) -> datetime:
+    """Return ``at``, or the first microsecond after it that no run of the job has as its fire time."""
+    taken = select(t.run.c.fire_time).where(t.run.c.job_id == job_id, t.run.c.fire_time >= at, t.run.c.attempt == 1)
+    for fire_time in connection.execute(taken.order_by(t.run.c.fire_time)).scalars():
+        if fire_time > at:
+            break
+        at += _MICROSECOND
+    return at
 
 
 def request_cancel(connection: Connection, run_id: RunId, *, by: str, at: datetime) -> RunState | None:

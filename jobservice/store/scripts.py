@@ -58,6 +58,12 @@ class ScriptStore:
             row = connection.execute(_NEWEST.where(t.script.c.path == path)).one_or_none()
         return None if row is None else StoredScript(*row)
 
+    def find_all(self, paths: Iterable[str]) -> list[StoredScript]:
+        """Return the newest revision of each path that exists."""
+        with self._database.read() as connection:
+            rows = connection.execute(_NEWEST.where(t.script.c.path.in_(list(paths))))
+            return [StoredScript(*row) for row in rows]
+
     def newest_revisions(self, paths: Iterable[str]) -> Mapping[str, int]:
         """Return the number of the newest revision for each path that exists."""
         with self._database.read() as connection:

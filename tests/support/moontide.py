@@ -91,6 +91,12 @@ class Moontide:
         )
         self.engine.start()
 
+    def restart(self, executor: Executor) -> None:
+        """Stop the service and start it again with a fresh executor, as a new process would."""
+        self.engine.stop(timedelta(0))
+        self.executor = executor
+        self.boot()
+
     def step(self) -> None:
         """Let every loop run once at the present instant, until nothing more happens."""
         now = self.clock.now()

@@ -8,6 +8,8 @@ from enum import StrEnum
 from typing import Generic, TypeVar
 
 from wtforms import Form, IntegerField, SelectField
+from wtforms.fields.choices import SelectChoice
+from wtforms.validators import ValidationError
 
 from jobservice.domain.errors import InvalidInputError
 
@@ -47,7 +49,8 @@ class PolicyField(SelectField, Generic[Member]):
     """
 
     def __init__(self, label: str, *, labels: Mapping[Member, str], **kwargs: object) -> None:
-        super().__init__(label, choices=[(member.value, words) for member, words in labels.items()], **kwargs)
+        choices = [SelectChoice(value=member.value, label=words) for member, words in labels.items()]
+        super().__init__(label, choices=choices, **kwargs)
         self._members = {member.value: member for member in labels}
 
     def process_data(self, value: object) -> None:
@@ -62,7 +65,7 @@ class PolicyField(SelectField, Generic[Member]):
     def pre_validate(self, form: Form) -> None:
         """Refuse what is not a member."""
         if self.data not in self._members:
-            raise ValueError(f"Choose one of: {', '.join(self._members)}.")
+            raise ValidationError(f"Choose one of: {', '.join(self._members)}.")
 
     @property
     def member(self) -> Member:

@@ -25,7 +25,7 @@ _ENDINGS = {
 _STANDINGS = {
     RunState.QUEUED: "Waiting for the job service to start it",
     RunState.LEASED: "Ready; it starts at its time",
-    RunState.RUNNING: "Running",
+    RunState.RUNNING: "The script is running now",
 }
 
 

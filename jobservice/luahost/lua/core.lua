@@ -63,7 +63,7 @@ core.job = job.new
 function core.sf(template, ...)
   local fine, text = pcall(format, text_argument(template, 1, "core.sf"), ...)
   if not fine then
-    error((gsub(tostring(text), "'format'", "'core.sf'")), 2)
+    error((gsub(tostring(text), "to '[^']*'", "to 'core.sf'")), 2)
   end
   return text
 end

@@ -3,8 +3,8 @@
 local parts, host, json_bytecode = ...
 local G = _G
 local collectgarbage, loadstring, setfenv = collectgarbage, loadstring, setfenv
-local rawget, select, sub, traceback, type, xpcall =
-  rawget, select, string.sub, debug.traceback, type, xpcall
+local rawequal, rawget, select, sub, traceback, type, xpcall =
+  rawequal, rawget, select, string.sub, debug.traceback, type, xpcall
 local getinfo, randomseed = debug.getinfo, math.randomseed
 
 local MESSAGE_MAX_BYTES, TRACEBACK_MAX_BYTES = 4096, 16384
@@ -40,7 +40,15 @@ end
 for index = 1, #names do
   G[names[index]] = nil
 end
-collectgarbage("restart")
+
+-- First collection when ten times as much is in use, so that short runs have
+-- none; from then on whole collections at half as much again.  In small steps
+-- the collector would fall behind large strings and a run would hit its memory
+-- limit with garbage.
+collectgarbage("setpause", 1000)
+collectgarbage("restart", -1)
+collectgarbage("setpause", 150)
+collectgarbage("setstepmul", 0)
 
 local function text_of(problem)
   if type(problem) == "table" then
@@ -53,7 +61,9 @@ local function text_of(problem)
 end
 
 local function on_error(problem)
-  return { sub(text_of(problem), 1, MESSAGE_MAX_BYTES), sub(traceback("", 2), 1, TRACEBACK_MAX_BYTES) }
+  local failure = modules.failure
+  local trace = failure and rawequal(failure.problem, problem) and failure.traceback or traceback("", 2)
+  return { sub(text_of(problem), 1, MESSAGE_MAX_BYTES), sub(trace, 1, TRACEBACK_MAX_BYTES) }
 end
 
 -- Calls a function of the script's; "fault", message, traceback when it raises.
@@ -77,7 +87,7 @@ local function run(source, path, now, offset, seed)
     return "fault", sub(problem, 1, MESSAGE_MAX_BYTES), ""
   end
   present.begin(now, offset)
-  modules.begin(path, chunk)
+  modules.begin(path)
   randomseed(seed)
   return guarded(function()
     local function entry(...)

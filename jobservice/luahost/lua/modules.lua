@@ -1,18 +1,28 @@
 -- require: other scripts of the store, once per run.
 local bridge, env = ...
-local error, type = error, type
-local getinfo = debug.getinfo
+local error, rawequal, type, xpcall = error, rawequal, type, xpcall
+local traceback = debug.traceback
 local concat, find, gsub, sub = table.concat, string.find, string.gsub, string.sub
 
 local LIBRARIES = { string = true, table = true, math = true, coroutine = true, bit = true, os = true }
 
--- `chain` holds what is being loaded, outermost first, as { path, chunk }.
+-- `chain` names what is being loaded, outermost first.
 local loaded, chain = {}, {}
 local modules = {}
 
--- Names the script that the run begins with, and its main function.
-function modules.begin(path, chunk)
-  chain[1] = { path = path, chunk = chunk }
+-- Names the script that the run begins with.
+function modules.begin(path)
+  chain[1] = path
+end
+
+-- Keeps where an error in a module came from: the frames are gone by the time
+-- require has tidied up and raises it again.
+local function on_error(problem)
+  local known = modules.failure
+  if not (known and rawequal(known.problem, problem)) then
+    modules.failure = { problem = problem, traceback = traceback("", 2) }
+  end
+  return problem
 end
 
 local function path_of(name)
@@ -22,35 +32,10 @@ local function path_of(name)
   return gsub(name, "%.", "/") .. ".lua"
 end
 
-local function is_running(chunk)
-  local level = 2
-  while true do
-    local frame = getinfo(level, "f")
-    if not frame then
-      return false
-    elseif frame.func == chunk then
-      return true
-    end
-    level = level + 1
-  end
-end
-
--- A module whose loading failed inside a pcall is still in the chain, but no
--- longer on the stack: only a running one is a circle.
 local function check_circle(path)
   for index = 1, #chain do
-    if chain[index].path == path then
-      if is_running(chain[index].chunk) then
-        local names = {}
-        for step = index, #chain do
-          names[#names + 1] = chain[step].path
-        end
-        error("require goes in a circle: " .. concat(names, " -> ") .. " -> " .. path, 3)
-      end
-      for stale = #chain, index, -1 do
-        chain[stale] = nil
-      end
-      return
+    if chain[index] == path then
+      error("require goes in a circle: " .. concat(chain, " -> ", index) .. " -> " .. path, 3)
     end
   end
 end
@@ -86,9 +71,14 @@ function env.globals.require(name)
     error(problem, 0)
   end
   local depth = #chain + 1
-  chain[depth] = { path = path, chunk = chunk }
-  local value = chunk(name)
+  chain[depth] = path
+  local fine, value = xpcall(function()
+    return (chunk(name))
+  end, on_error)
   chain[depth] = nil
+  if not fine then
+    error(value, 0)
+  end
   if value == nil then
     value = true
   end

@@ -16,6 +16,8 @@ function show(element) {
     text = clock.format(moment);
   } else if (element.dataset.style === "relative") {
     text = relative((moment - Date.now()) / 1000);
+  } else if (element.dataset.style === "due") {
+    text = moment > Date.now() ? relative((moment - Date.now()) / 1000) : element.dataset.past;
   }
   // Unchanged text is left alone, so that a selection in it survives.
   if (element.textContent !== text) {
@@ -25,7 +27,7 @@ function show(element) {
 
 setInterval(() => {
   if (!document.hidden) {
-    document.querySelectorAll('time[data-style="relative"]').forEach(show);
+    document.querySelectorAll('time[data-style="relative"], time[data-style="due"]').forEach(show);
   }
 }, 1000);
 

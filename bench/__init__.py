@@ -1,0 +1,1 @@
+"""What Moontide costs, measured beside references of the same run."""
