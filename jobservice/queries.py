@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from jobservice.domain.errors import InvalidInputError, NotFoundError
@@ -78,7 +79,7 @@ class Queries:
             definition=definition,
             version=row["version"],
             loaded=loaded,
-            changes=_changes(loaded, definition) if row["waiting"] else (),
+            changes=_changes(_in_force(row), definition) if row["waiting"] else (),
             created_at=row["created_at"],
             updated_at=row["updated_at"],
             updated_by=row["updated_by"],
@@ -119,7 +120,7 @@ class Queries:
             rows = reading.list_waiting(connection, limit=limit)
         changes = []
         for row in rows:
-            loaded = _loaded(row)
+            loaded = _in_force(row)
             fields = () if loaded is None else _changes(loaded, definition_of(row))
             changes.append(PendingChange(JobId(row["id"]), row["name"], loaded is None, fields))
         return changes
@@ -237,6 +238,14 @@ def _cursor(before: str | None) -> int | None:
 
 def _loaded(row: Any) -> JobDefinition | None:
     return None if row["loaded"] is None else JobDefinition.from_dict(row["loaded"])
+
+
+def _in_force(row: Any) -> JobDefinition | None:
+    """Return the definition in force; EXIT and errors switch Active off in it without a reload."""
+    loaded = _loaded(row)
+    if loaded is None or row["status"] != JobStatus.INACTIVE:
+        return loaded
+    return replace(loaded, active=False)
 
 
 def _words(schedule: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import waitress
@@ -60,6 +61,8 @@ def create_app(backend: ConsoleBackend) -> Flask:
 def serve(backend: ConsoleBackend) -> None:
     """Answer requests until the process is told to stop."""
     settings = backend.settings
+    # A browser's six connections at once are no reason to warn.
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)
     waitress.serve(
         create_app(backend),
         host=settings.bind_host,

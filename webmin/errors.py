@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 
-from flask import Flask, Response, jsonify, make_response, request, url_for
+from flask import Flask, Response, g, jsonify, make_response, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException, InternalServerError
@@ -20,7 +20,7 @@ from jobservice.domain.errors import (
 )
 from webmin.context import find_user
 from webmin.pages.errors import ErrorPage
-from webmin.rendering import REGION_HEADER, show, wants_json
+from webmin.rendering import asked_region, show, wants_json
 
 _log = logging.getLogger(__name__)
 
@@ -52,12 +52,22 @@ def answer_error(page: ErrorPage) -> Response:
     """Answer with an error in the form that the request can read."""
     if wants_json():
         return make_response(jsonify(message=" ".join([page.happened, *page.details])), page.status)
-    if request.headers.get(REGION_HEADER):
+    if asked_region():
         return make_response(page.happened, page.status, {"Content-Type": "text/plain; charset=utf-8"})
     return show("error.html", page, status=page.status)
 
 
 def _on_csrf(error: CSRFError) -> ResponseReturnValue:
+    if g.get("session_ended"):
+        return answer_error(
+            ErrorPage(
+                401,
+                "You are signed out",
+                "Your session has ended, so nothing was done.",
+                "Sign in in another tab, then come back here, reload and send the form again.",
+                **_way_on(401),
+            )
+        )
     return answer_error(
         ErrorPage(
             400,

@@ -79,7 +79,7 @@ def show(
     *,
     status: int = 200,
     regions: Mapping[str, str] | None = None,
-    live: bool = False,
+    live: str = "no",
 ) -> Response:
     """Answer with a page, or with the one region of it that the request asks for.
 
@@ -88,9 +88,9 @@ def show(
 
     :param page: the template's whole context, beside the shell.
     :param regions: region name -> template; the names are the regions' ids.
-    :param live: whether asking again later can bring something new.
+    :param live: whether asking again can bring something new: ``no``, ``yes``, or ``more`` for at once.
     """
-    wanted = request.headers.get(REGION_HEADER)
+    wanted = asked_region()
     if wanted is None:
         return make_response(render_template(template, page=page, shell=Shell.present()), status)
     if wanted not in (regions or {}):
@@ -98,16 +98,21 @@ def show(
     return show_region((regions or {})[wanted], page, status=status, live=live)
 
 
-def show_region(template: str, page: object, *, status: int = 200, live: bool = False) -> Response:
+def show_region(template: str, page: object, *, status: int = 200, live: str = "no") -> Response:
     """Answer with a region, or with 204 when the browser has this very text."""
     # A region never shows flashed messages: reading them here would lose them.
     html = render_template(template, page=page, may_operate=may(Role.OPERATOR), may_edit=may(Role.ADMIN))
     digest = hashlib.blake2s(html.encode(), digest_size=12).hexdigest()
     response = make_response("", 204) if request.headers.get(DIGEST_HEADER) == digest else make_response(html, status)
     response.headers[DIGEST_HEADER] = digest
-    response.headers[LIVE_HEADER] = "yes" if live else "no"
+    response.headers[LIVE_HEADER] = live
     response.headers["Vary"] = REGION_HEADER
     return response
+
+
+def asked_region() -> str | None:
+    """Return the region that the request wants in place of the whole page, or None."""
+    return request.headers.get(REGION_HEADER)
 
 
 def wants_json() -> bool:

@@ -23,6 +23,7 @@ def load_user() -> None:
         g.user = backend().accounts.find_session(token)
         if g.user is None:
             session.clear()
+            g.session_ended = True
 
 
 def sign_in(user: User) -> None:

@@ -145,5 +145,5 @@ def read_exit(status: int, limit: timedelta) -> Ending:
     if number == signal.SIGXCPU:
         return killed(f"The script used more processor time than its limit of {in_seconds(limit)} allows.")
     if number == signal.SIGKILL:
-        return killed(f"The worker was killed from outside ({name}), likely because the machine ran out of memory.")
-    return killed(f"The worker was ended from outside ({name}).")
+        return abandoned(f"The worker was killed from outside ({name}), likely because the machine ran out of memory.")
+    return abandoned(f"The worker was ended from outside ({name}).")

@@ -107,6 +107,11 @@ class Fleet:
         return bool(self._leaving)
 
     @property
+    def is_short(self) -> bool:
+        """Whether there are fewer workers than there should be."""
+        return len(self.members) < self.least
+
+    @property
     def may_start(self) -> bool:
         """Whether a worker may be started now; after failures there is a pause."""
         return time.monotonic() >= self._no_start_before

@@ -29,6 +29,7 @@ CALL_THREADS = 8
 _TEND_INTERVAL_S = 0.005
 _REAP_INTERVAL_S = 0.01
 _STOP_INTERVAL_S = 0.02
+_PAUSE_AFTER_FAILURE_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +163,8 @@ class LuaPool:
                 self._step()
             except Exception:
                 self._logger.exception("A step of the Lua pool failed", extra={"event": "lua_pool_step_failed"})
+                # What fails for good must not fill the log at full speed.
+                time.sleep(_PAUSE_AFTER_FAILURE_S)
         self._is_closed = True
         self._take_inbox()
         self._selector.close()
@@ -173,7 +176,7 @@ class LuaPool:
 
     def _step(self) -> None:
         now = time.monotonic()
-        if now >= self._tend_at:
+        if now >= self._tend_at or self._fleet.is_short:
             self._tend_at = now + _TEND_INTERVAL_S
             self._tend(now)
         for key, mask in self._selector.select(self._pause()):
@@ -208,7 +211,7 @@ class LuaPool:
             return _REAP_INTERVAL_S
         if self._stop_at is not None:
             return _STOP_INTERVAL_S
-        if self._runs.waiting_count or len(self._fleet.members) < self._fleet.least:
+        if self._runs.waiting_count or self._fleet.is_short:
             return GROW_AFTER_S
         until_deadline = self._runs.next_deadline - time.monotonic()
         return min(max(until_deadline, _TEND_INTERVAL_S), SHRINK_AFTER_S)

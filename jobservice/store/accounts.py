@@ -12,6 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from jobservice.domain.account import Role
 from jobservice.domain.errors import InvalidInputError
 from jobservice.store import tables as t
+from jobservice.store.types import is_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,8 @@ def has_admin(connection: Connection) -> bool:
 
 def find_account(connection: Connection, name: str) -> StoredAccount | None:
     """Return the account of that name, or None."""
+    if not is_text(name):
+        return None
     row = connection.execute(select(*_ACCOUNT).where(t.account.c.name == name)).one_or_none()
     return None if row is None else _account(row)
 

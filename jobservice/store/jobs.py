@@ -12,6 +12,7 @@ from jobservice.domain.errors import NotFoundError
 from jobservice.domain.job import JobDefinition, JobId, JobStatus
 from jobservice.domain.run import RunState
 from jobservice.store import tables as t
+from jobservice.store.types import is_key
 
 DEFINITION_FIELDS = tuple(JobDefinition.__dataclass_fields__)
 
@@ -37,7 +38,9 @@ def get(connection: Connection, job_id: JobId) -> StoredJob:
 
     :raises NotFoundError: there is no such job.
     """
-    row = connection.execute(select(t.job).where(t.job.c.id == job_id)).mappings().one_or_none()
+    row = None
+    if is_key(job_id):
+        row = connection.execute(select(t.job).where(t.job.c.id == job_id)).mappings().one_or_none()
     if row is None:
         raise NotFoundError("job", job_id)
     return StoredJob(job_id, definition_of(row), row["version"], row["waiting"], row["updated_by"])

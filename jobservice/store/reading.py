@@ -10,6 +10,7 @@ from sqlalchemy import Connection, RowMapping, Select, exists, func, select
 from jobservice.domain.job import JobId, JobStatus
 from jobservice.domain.run import Cause, RunId, RunState
 from jobservice.store import tables as t
+from jobservice.store.types import is_key, is_text
 
 _RUNNING_RUN = (
     select(func.min(t.run.c.id))
@@ -41,6 +42,8 @@ def list_jobs(
     connection: Connection, *, search: str, status: JobStatus | None, after: str | None, limit: int
 ) -> Sequence[RowMapping]:
     """Return jobs by name, those whose name comes after ``after``."""
+    if not is_text(search) or not is_text(after or ""):
+        return []
     query = _jobs().order_by(t.job.c.name).limit(limit)
     if search:
         query = query.where(
@@ -57,11 +60,15 @@ def list_jobs(
 
 def find_job(connection: Connection, job_id: JobId) -> RowMapping | None:
     """Return one job with its state, or None."""
+    if not is_key(job_id):
+        return None
     return connection.execute(_jobs().where(t.job.c.id == job_id)).mappings().one_or_none()
 
 
 def find_job_by_name(connection: Connection, name: str) -> JobId | None:
     """Return the id of the job of that name, or None."""
+    if not is_text(name):
+        return None
     job_id = connection.execute(select(t.job.c.id).where(t.job.c.name == name)).scalar_one_or_none()
     return None if job_id is None else JobId(job_id)
 
@@ -90,6 +97,8 @@ def list_runs(connection: Connection, job_id: JobId, *, before: int | None, limi
 
     What is armed for a fire time still to come is no history yet.
     """
+    if not is_key(job_id):
+        return []
     query = (
         select(*_RUN_COLUMNS)
         .join(t.job, t.job.c.id == t.run.c.job_id)
@@ -104,6 +113,8 @@ def list_runs(connection: Connection, job_id: JobId, *, before: int | None, limi
 
 def find_run(connection: Connection, run_id: RunId) -> RowMapping | None:
     """Return one run with its job's name and its node's host, or None; runs of deleted jobs are gone."""
+    if not is_key(run_id):
+        return None
     query = (
         select(*_RUN_COLUMNS, t.node.c.hostname)
         .join(t.job, t.job.c.id == t.run.c.job_id)
@@ -115,6 +126,8 @@ def find_run(connection: Connection, run_id: RunId) -> RowMapping | None:
 
 def list_output(connection: Connection, run_id: RunId, *, after: int, limit: int) -> Sequence[RowMapping]:
     """Return a run's output chunks in order, those after sequence ``after``."""
+    if not is_key(run_id) or not is_key(after + 1):
+        return []
     query = (
         select(t.run_output.c.sequence, t.run_output.c.at, t.run_output.c.text)
         .where(t.run_output.c.run_id == run_id, t.run_output.c.sequence > after)

@@ -17,6 +17,7 @@ from jobservice.store import audit
 from jobservice.store import tables as t
 from jobservice.store.engine import Database
 from jobservice.store.planning import ArmedRun
+from jobservice.store.types import is_key
 
 _MICROSECOND = timedelta(microseconds=1)
 MAX_ATTEMPTS = 5
@@ -495,6 +496,8 @@ def request_cancel(connection: Connection, run_id: RunId, *, by: str, at: dateti
 
     :returns: the state it was found in, or None when there is no such run.
     """
+    if not is_key(run_id):
+        return None
     query = select(t.run.c.state, t.run.c.job_id, t.run.c.cause).where(t.run.c.id == run_id).with_for_update()
     row = connection.execute(query).one_or_none()
     if row is None:
@@ -519,6 +522,8 @@ def request_cancel(connection: Connection, run_id: RunId, *, by: str, at: dateti
 
 def find_job(connection: Connection, run_id: RunId) -> JobId | None:
     """Return the job that a run is of, or None when there is no such run."""
+    if not is_key(run_id):
+        return None
     job_id = connection.execute(select(t.run.c.job_id).where(t.run.c.id == run_id)).scalar_one_or_none()
     return None if job_id is None else JobId(job_id)
 

@@ -7,12 +7,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, LargeBinary, cast, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from jobservice.domain.errors import ConflictError, NotFoundError
 from jobservice.store import tables as t
 from jobservice.store.engine import Database
+from jobservice.store.types import is_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,11 @@ class ScriptStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        source = t.script_revision.c.source
+        # Characters are not bytes; SQLite counts bytes in blobs alone.
+        self._size_bytes = (
+            func.length(cast(source, LargeBinary)) if database.is_sqlite else func.octet_length(source)
+        )
 
     def get(self, path: str) -> StoredScript:
         """Return the newest revision.
@@ -54,6 +60,8 @@ class ScriptStore:
 
     def find(self, path: str) -> StoredScript | None:
         """Return the newest revision, or None."""
+        if not is_text(path):
+            return None
         with self._database.read() as connection:
             row = connection.execute(_NEWEST.where(t.script.c.path == path)).one_or_none()
         return None if row is None else StoredScript(*row)
@@ -75,9 +83,11 @@ class ScriptStore:
     def list_revisions(self, path: str, *, limit: int = 100) -> list[StoredRevision]:
         """Return the newest revisions, newest first."""
         revision = t.script_revision.c
+        if not is_text(path):
+            return []
         with self._database.read() as connection:
             rows = connection.execute(
-                select(revision.number, revision.author, revision.saved_at, func.length(revision.source))
+                select(revision.number, revision.author, revision.saved_at, self._size_bytes)
                 .join(t.script, t.script.c.id == revision.script_id)
                 .where(t.script.c.path == path)
                 .order_by(revision.number.desc())

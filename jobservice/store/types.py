@@ -11,9 +11,21 @@ from sqlalchemy.types import TypeDecorator
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_KEYS_END = 2**63
 
 Id = BigInteger().with_variant(Integer, "sqlite")
 """A 64-bit key; SQLite numbers rows by itself only in a column declared INTEGER."""
+
+
+
+def is_key(value: int) -> bool:
+    """Return whether a number can be a row's key; databases refuse to look for any other."""
+    return 0 < value < _KEYS_END
+
+
+def is_text(value: str) -> bool:
+    """Return whether a text can be stored; PostgreSQL refuses to look for one that holds a NUL."""
+    return "\0" not in value
 
 
 class Instant(TypeDecorator[datetime]):

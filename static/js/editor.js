@@ -45,6 +45,15 @@ export function start(form, source, nonce) {
     ],
   });
 
+  if (form.dataset.changed === "yes") {
+    saver.noteChange();
+  }
+  document.addEventListener("keydown", (event) => {
+    if ((event.ctrlKey || event.metaKey) && event.key === "s" && editable && !event.defaultPrevented) {
+      event.preventDefault();
+      saver.save();
+    }
+  });
   source.before(view.dom);
   source.hidden = true;
   form.addEventListener("formdata", (event) => event.formData.set("source", view.state.doc.toString()));

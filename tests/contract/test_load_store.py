@@ -56,9 +56,8 @@ def test_a_reload_takes_armed_fire_times_back_and_leaves_what_runs_alone(rows: R
 
 def test_a_reload_loads_what_waits_and_what_is_stopped_and_touches_nothing_else(rows: Rows):
     node = rows.node()
-    stopped = rows.job("stopped")
+    stopped, other = rows.job("stopped"), rows.job("other", schedule="9000")
     rows.finish(rows.ended(rows.running(node), Outcome.STOP))
-    other = rows.job("other")
     before = rows.state_row(other)
     rows.clock.advance(timedelta(seconds=200))
     rows.create("new")
@@ -114,11 +113,10 @@ def test_active_off_and_a_reload_take_a_job_out_and_on_brings_it_back_one_interv
 
 def test_a_boot_clears_stop_and_leaves_inactive_sleeping_and_missed_fire_times(rows: Rows):
     node = rows.node()
-    jobs = {}
-    for name, outcome in (("stop", Outcome.STOP), ("exit", Outcome.EXIT), ("sleep", Outcome.SLEEP), ("ok", Outcome.OK)):
-        jobs[name] = rows.job(name, schedule="60" if name != "ok" else "90000")
-        if name != "ok":
-            rows.finish(rows.ended(rows.running(node), outcome))
+    jobs = {name: rows.job(name) for name in ("stop", "exit", "sleep", "ok")}
+    runs = rows.plan(node)[0]
+    rows.runs.claim(runs, node_id=node)
+    rows.finish(*(rows.ended(run, Outcome(run.definition.name)) for run in runs))
     before = {name: rows.state_row(job_id) for name, job_id in jobs.items()}
     rows.clock.advance(timedelta(days=3))
 

@@ -12,10 +12,6 @@ import socket
 import sys
 from collections.abc import Callable
 
-sys.path.append(sys.argv[2])
-
-from jobservice.luahost import harden
-
 
 def _outcome(attempt: Callable[[], object]) -> str:
     try:
@@ -28,6 +24,9 @@ def _outcome(attempt: Callable[[], object]) -> str:
 def main() -> None:
     """Harden this process and report what was refused."""
     pipe = int(sys.argv[1])
+    sys.path.append(sys.argv[2])
+    from jobservice.luahost import harden
+
     parent = os.getppid()
     layers = harden.harden(harden.RunLimits())
     attempts: dict[str, Callable[[], object]] = {

@@ -81,7 +81,7 @@ def test_logout_ends_the_session_on_the_server_too(console: Console, admin: Visi
     admin.client.set_cookie("moontide", cookie.value)
     assert admin.get("/jobs").status_code == 303
     admin.client.set_cookie("moontide", cookie.value)
-    assert admin.post_bare("/reload", csrf_token=token).status_code in {303, 400}
+    assert admin.post_bare("/reload", csrf_token=token).status_code == 401
     assert not console.moontide.nodes.reload_waits()
     assert admin.post("/logout").status_code == 303
 
@@ -129,6 +129,21 @@ def test_wrong_password_change_is_said(viewer: Visitor, fields: dict[str, str], 
     assert answer.status_code == 422
     assert words in text_of(answer)
     assert PASSWORD not in answer.text
+
+
+def test_sixth_wrong_present_password_waits(viewer: Visitor) -> None:
+    fields = {"old": "wrong password", "new": "x y z longer words", "confirm": "x y z longer words"}
+    for _ in range(5):
+        assert viewer.post("/account", **fields).status_code == 422
+    assert viewer.post("/account", **fields | {"old": PASSWORD}).status_code == 429
+
+
+def test_form_of_an_ended_session_says_so(console: Console, admin: Visitor) -> None:
+    token = admin.token()
+    console.moontide.clock.advance(timedelta(hours=9))
+    answer = admin.post_bare("/jobs/new", csrf_token=token, name="x")
+    assert answer.status_code == 401
+    assert "Your session has ended, so nothing was done." in text_of(answer)
 
 
 @pytest.mark.parametrize(("theme", "status"), [("dark", 303), ("light", 303), ("system", 303), ("pink", 400)])

@@ -55,6 +55,20 @@ def test_log_region_gives_only_what_came_since(console: Console, viewer: Visitor
     assert viewer.get(f"/runs/{run_id}?after=2", region="run-log-lines", digest=digest).status_code == 204
 
 
+def test_long_log_comes_in_parts_that_follow_at_once(console: Console, viewer: Visitor) -> None:
+    run_id = start_run(console)
+    for number in range(3):
+        say(console, run_id, f"part {number}: {'x' * 200 * 1024}\n")
+    page = viewer.get(f"/runs/{run_id}")
+    assert "part 0" in page.text
+    assert "part 2" not in page.text
+    assert 'data-live="more"' in page.text
+    assert f'href="/runs/{run_id}?after=' in page.text
+    assert viewer.get(f"/runs/{run_id}", region="run-log-lines").headers["Moontide-Live"] == "more"
+    assert viewer.get(f"/runs/{run_id}", region="run-summary").headers["Moontide-Live"] == "yes"
+    assert len(viewer.get(f"/runs/{run_id}/log.txt").text) > 3 * 200 * 1024
+
+
 def test_polling_ends_with_the_run(console: Console, viewer: Visitor) -> None:
     run_id = start_run(console)
     console.executor.finish(run_id, Outcome.OK)

@@ -105,7 +105,10 @@ def test_line_is_checked_and_handed_to_the_editor(console: Console, admin: Visit
 @pytest.mark.parametrize("revision", ["x", "-1", "1" * 12])
 def test_altered_revision_is_refused(console: Console, admin: Visitor, revision: str) -> None:
     console.moontide.add_job("old", name="job")
-    assert admin.post("/scripts/job.lua", source="new", revision=revision).status_code == 422
+    answer = admin.post("/scripts/job.lua", source="new", revision=revision)
+    assert answer.status_code == 422
+    assert "Not saved. Reload the page" in text_of(answer)
+    assert "\nnew</textarea>" in answer.text
     assert console.moontide.queries.get_script("job.lua").source == "old"
 
 

@@ -147,6 +147,11 @@ class JobFormPage:
     differences: Sequence[Difference] = ()
 
     @property
+    def is_refused(self) -> bool:
+        """Whether what was typed is not stored."""
+        return bool(self.conflict or self.form.errors)
+
+    @property
     def last_error(self) -> RunError | None:
         """What went wrong in the job's last failed run."""
         return self.job.row.last_error if self.job else None

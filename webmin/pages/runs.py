@@ -59,9 +59,11 @@ class RunShowPage:
         return self.run.row.outcome in CRITICAL_OUTCOMES
 
     @property
-    def can_grow(self) -> bool:
-        """Whether the log has more to come."""
-        return self.is_going_on or self.output.more
+    def live(self) -> str:
+        """Whether asking again brings something: ``more`` at once, ``yes`` later, or ``no``."""
+        if self.output.more:
+            return "more"
+        return "yes" if self.is_going_on else "no"
 
 
 def _verdict(run: RunView) -> str:

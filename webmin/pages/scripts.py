@@ -48,3 +48,13 @@ class ScriptPage:
     conflict: str = ""
     stored_source: str = ""
     used_by: Mapping[JobId, str] = field(default_factory=dict)
+
+    @property
+    def refusals(self) -> Sequence[str]:
+        """Why the last save did not work, one sentence each."""
+        return [sentence for sentences in self.form.errors.values() for sentence in sentences]
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether what stands in the editor is not stored."""
+        return bool(self.conflict or self.refusals)

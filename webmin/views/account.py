@@ -67,7 +67,7 @@ def _too_many(until: float) -> ResponseReturnValue:
         ErrorPage(
             429,
             "Too many attempts",
-            "There were too many wrong logins, so this one was not looked at.",
+            "There were too many wrong passwords, so this one was not looked at.",
             f"Try again in {minutes} minute{'' if minutes == 1 else 's'}.",
             back_url=url_for("account.login"),
             back_label="Back to the login",
@@ -130,10 +130,15 @@ def show_account() -> ResponseReturnValue:
 def change_password() -> ResponseReturnValue:
     """Change one's own password, which ends one's other sessions."""
     user, form = get_user(), PasswordForm()
+    throttle, address = console().throttle, client_address()
+    if (until := throttle.blocked_until(user.name, address)) is not None:
+        return _too_many(until)
     if form.validate():
         try:
             backend().accounts.change_password(user.user_id, old=form.old.data, new=form.new.data)
         except InvalidInputError as error:
+            if "old" in error.problems:
+                throttle.note_failure(user.name, address)
             take_problems(form, error)
         else:
             close_other_sessions(user)

@@ -42,7 +42,9 @@ def list_jobs() -> ResponseReturnValue:
     jobs = backend().queries.list_jobs(search=chosen.search, status=chosen.status, after=chosen.after)
     values: dict[str, Any] = dict(chosen.url_values(chosen.after))
     here = url_for("jobs.list_jobs", **values)
-    return show("jobs/list.html", JobListPage.of(jobs, chosen, service_panel(), here), regions=_LIST_REGIONS, live=True)
+    return show(
+        "jobs/list.html", JobListPage.of(jobs, chosen, service_panel(), here), regions=_LIST_REGIONS, live="yes"
+    )
 
 
 def _read_filter() -> JobFilter:
@@ -74,7 +76,8 @@ def create_job() -> ResponseReturnValue:
         except InvalidInputError as error:
             take_problems(form, error)
         else:
-            flash(f"“{definition.name}” is made. Write its script here; it runs after the next reload.", "success")
+            when = "" if backend().settings.apply_changes_at_once else " It runs after the next reload."
+            flash(f"“{definition.name}” is made. Write its script here.{when}", "success")
             return redirect(url_for("scripts.edit_script", path=definition.path), code=303)
     return show("jobs/new.html", JobFormPage(form), status=422)
 
@@ -88,7 +91,7 @@ def show_job(job_id: int) -> ResponseReturnValue:
     runs = backend().queries.list_runs(JobId(job_id), before=before)
     here = url_for("jobs.show_job", job_id=job_id, before=before)
     page = JobShowPage.of(job, runs, service_panel(), is_newest=before is None, here=here)
-    return show("jobs/show.html", page, regions=_SHOW_REGIONS, live=True)
+    return show("jobs/show.html", page, regions=_SHOW_REGIONS, live="yes")
 
 
 @views.get("/jobs/<key:job_id>/edit")

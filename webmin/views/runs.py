@@ -10,14 +10,16 @@ from flask.typing import ResponseReturnValue
 from jobservice.domain.account import Role
 from jobservice.domain.errors import InvalidInputError
 from jobservice.domain.run import RunId
+from jobservice.read_models import RunOutput
 from webmin.context import backend, get_user
 from webmin.pages.runs import RunShowPage
 from webmin.permissions import requires
-from webmin.rendering import show
+from webmin.rendering import asked_region, show
 
 views = Blueprint("runs", __name__)
 
-_REGIONS = {"run-summary": "runs/_summary.html", "run-log-lines": "runs/_lines.html"}
+_SUMMARY = "run-summary"
+_REGIONS = {_SUMMARY: "runs/_summary.html", "run-log-lines": "runs/_lines.html"}
 _LOG_PART_BYTES = 256 * 1024
 _LARGEST_SEQUENCE = 2**31 - 1
 
@@ -29,9 +31,12 @@ def show_run(run_id: int) -> ResponseReturnValue:
     after = _read_after()
     # The run is read before its log: when it has ended by then, the log read next is complete.
     run = backend().queries.get_run(RunId(run_id))
-    output = backend().queries.run_output(RunId(run_id), after=after, limit_bytes=_LOG_PART_BYTES)
+    if asked_region() == _SUMMARY:
+        output = RunOutput(chunks=(), last_sequence=after, more=False)
+    else:
+        output = backend().queries.run_output(RunId(run_id), after=after, limit_bytes=_LOG_PART_BYTES)
     page = RunShowPage.of(run, output, after)
-    return show("runs/show.html", page, regions=_REGIONS, live=page.can_grow)
+    return show("runs/show.html", page, regions=_REGIONS, live=page.live)
 
 
 def _read_after() -> int:

@@ -6,13 +6,13 @@ export function start(element) {
   const every = Number(element.dataset.every);
   let wait = every;
   let timer = 0;
-  let live = element.dataset.live !== "no";
+  let live = element.dataset.live ?? "yes";
 
   const ask = () => element.dispatchEvent(new CustomEvent("moontide:poll"));
   const plan = () => {
     clearTimeout(timer);
-    if (live && !document.hidden) {
-      timer = setTimeout(ask, wait);
+    if (live !== "no" && !document.hidden) {
+      timer = setTimeout(ask, live === "more" ? 0 : wait);
     }
   };
   const notify = (name) => {
@@ -45,18 +45,19 @@ export function start(element) {
     if (event.detail.successful) {
       wait = every;
       element.dataset.digest = answer.getResponseHeader("Moontide-Digest") ?? "";
-      live = answer.getResponseHeader("Moontide-Live") !== "no";
+      live = answer.getResponseHeader("Moontide-Live") ?? "no";
       notify(null);
     } else if (answer.status === 401) {
-      live = false;
+      live = "no";
       notify("signed-out");
     } else {
+      live = "yes";
       wait = Math.min(wait * 2, SLOWEST_MS);
       notify("offline");
     }
     plan();
   });
 
-  document.addEventListener("visibilitychange", () => (document.hidden ? clearTimeout(timer) : live && ask()));
+  document.addEventListener("visibilitychange", () => (document.hidden || live === "no" ? clearTimeout(timer) : ask()));
   plan();
 }

@@ -1,4 +1,6 @@
 // Saves the script in the background, says how that went, and guards what is unsaved.
+const SIGNED_OUT = [400, 401];
+
 export class Saver {
   constructor(form, currentText) {
     this.form = form;
@@ -27,7 +29,10 @@ export class Saver {
     this.state.textContent = this.state.dataset.saving;
     const sent = this.currentText();
     try {
-      const answer = await fetch(this.form.action, { method: "POST", body: new FormData(this.form), headers: { Accept: "application/json" } });
+      let answer = await this.send();
+      if (SIGNED_OUT.includes(answer.status) && (await this.renewToken())) {
+        answer = await this.send();
+      }
       await this.take(answer, sent);
     } catch {
       this.state.textContent = this.state.dataset.offline;
@@ -36,11 +41,30 @@ export class Saver {
     }
   }
 
+  send() {
+    return fetch(this.form.action, { method: "POST", body: new FormData(this.form), headers: { Accept: "application/json" } });
+  }
+
+  // The token belongs to a session: after a new login in another tab this page needs the new one.
+  async renewToken() {
+    const answer = await fetch(location.pathname);
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const token = page.querySelector("#editor [name=csrf_token]");
+    if (token) {
+      this.form.elements.csrf_token.value = token.value;
+    }
+    return Boolean(token);
+  }
+
   async take(answer, sent) {
     if (answer.status === 409) {
       // The plain form's answer shows both texts, and keeps this one.
       this.changed = false;
       this.form.submit();
+      return;
+    }
+    if (SIGNED_OUT.includes(answer.status)) {
+      this.state.textContent = this.state.dataset.signedOut;
       return;
     }
     const { message, revision } = await answer.json();

@@ -14,59 +14,12 @@ if TYPE_CHECKING:
     from tests.integration.lua.conftest import PoolRig
 
 PROGRAMS = 4000
-ATOMS = [
-    "nil",
-    "true",
-    "false",
-    "0",
-    "-1",
-    "0/0",
-    "1e308",
-    "''",
-    "'a'",
-    "'%s'",
-    "'\\0'",
-    "{}",
-    "{1,2}",
-    "{n=core.NULL}",
-    "core",
-    "job",
-    "job.OK",
-    "core.NULL",
-    "_G",
-    "string",
-    "core.job",
-    "core.log",
-    "print",
-    "pcall",
-    "error",
-    "select",
-    "coroutine.wrap",
-    "string.rep",
-    "string.format",
-    "table.concat",
-    "table.sort",
-    "setmetatable",
-    "getmetatable",
-    "require",
-    "load",
-    "tostring",
-    "next",
-    "core.json.encode",
-    "core.json.decode",
-    "core.split",
-    "core.md5",
-    "core.sleep",
-    "core.mysql",
-    "string.gsub",
-    "string.find",
-    "math.random",
-    "os.date",
-    "os.time",
-    "table.insert",
-    "unpack",
-    "bit.bxor",
-]
+ATOMS = """
+nil true false 0 -1 0/0 1e308 '' 'a' '%s' '\\0' {} {1,2} {n=core.NULL} core job job.OK core.NULL _G string
+core.job core.log print pcall error select coroutine.wrap string.rep string.format table.concat table.sort
+setmetatable getmetatable require load tostring next core.json.encode core.json.decode core.split core.md5
+core.sleep core.mysql string.gsub string.find math.random os.date os.time table.insert unpack bit.bxor
+""".split()  # noqa: SIM905 - a list literal of these would be unreadable
 OPERATORS = ["+", "..", "==", "<", "and", "or", "%", "*"]
 
 

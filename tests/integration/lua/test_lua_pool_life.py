@@ -173,7 +173,7 @@ def test_worker_killed_from_outside_is_explained_and_replaced(start_pool: Callab
     wanted = start_long(rig)
     os.kill(next(iter(pids(rig))), signal.SIGKILL)
     result = rig.events.wait_finished(wanted.run_id)
-    assert (result.outcome, rig.log_of(result)) == (Outcome.KILLED, "begun\n")
+    assert (result.outcome, rig.log_of(result)) == (Outcome.ABANDONED, "begun\n")
     assert "killed from outside (SIGKILL)" in str(result.error)
     assert rig.run_source(SHORT).outcome is Outcome.OK
 
@@ -185,7 +185,7 @@ def test_idle_worker_that_died_costs_no_run(start_pool: Callable[..., PoolRig]) 
         for pid in pids(rig):
             os.kill(pid, signal.SIGKILL)
         result = rig.run_source(SHORT)
-        assert result.outcome in {Outcome.OK, Outcome.KILLED}
+        assert result.outcome in {Outcome.OK, Outcome.ABANDONED}
 
 
 def test_worker_ignores_the_services_signals(start_pool: Callable[..., PoolRig]) -> None:
@@ -214,7 +214,7 @@ def test_worker_that_sends_nonsense_is_killed(start_pool: Callable[..., PoolRig]
         ("SIGSEGV", Outcome.KILLED, "crashed (SIGSEGV)"),
         ("SIGABRT", Outcome.KILLED, "crashed (SIGABRT)"),
         ("SIGXCPU", Outcome.KILLED, "more processor time than its limit of 10 s"),
-        ("SIGKILL", Outcome.KILLED, "killed from outside (SIGKILL)"),
+        ("SIGKILL", Outcome.ABANDONED, "killed from outside (SIGKILL)"),
     ],
 )
 def test_death_of_a_worker_is_told_in_words(

@@ -73,9 +73,9 @@ def test_report_that_no_worker_sends_is_refused(payload: bytes) -> None:
         (-signal.SIGSEGV, Outcome.KILLED, "crashed (SIGSEGV)"),
         (-signal.SIGABRT, Outcome.KILLED, "crashed (SIGABRT)"),
         (-signal.SIGXCPU, Outcome.KILLED, "more processor time"),
-        (-signal.SIGKILL, Outcome.KILLED, "killed from outside (SIGKILL)"),
-        (-signal.SIGTERM, Outcome.KILLED, "ended from outside (SIGTERM)"),
-        (-99, Outcome.KILLED, "signal 99"),
+        (-signal.SIGKILL, Outcome.ABANDONED, "killed from outside (SIGKILL)"),
+        (-signal.SIGTERM, Outcome.ABANDONED, "ended from outside (SIGTERM)"),
+        (-99, Outcome.ABANDONED, "signal 99"),
         (1, Outcome.KILLED, "exit status 1"),
     ],
 )
