@@ -20,6 +20,7 @@ from sqlalchemy import Integer, func, select, type_coerce, update
 from bench.report import Row
 from bench.seed import seed_jobs
 from jobservice.clock import SystemClock
+from jobservice.domain.job import MisfirePolicy, OverlapPolicy
 from jobservice.store import tables as t
 from jobservice.store.engine import Database
 
@@ -65,7 +66,7 @@ def throughput(seconds: int = 15, jobs: int = 4_600) -> Row:
                 connection.execute(
                     update(t.job_state)
                     .where(t.job_state.c.job_id == job_id)
-                    .values(loaded=definition | {"overlap": "allow", "misfire": "all"})
+                    .values(loaded=replace(definition, overlap=OverlapPolicy.ALLOW, misfire=MisfirePolicy.ALL))
                 )
         _serve(Path(folder), seconds)
         per_second = _finished_per_second(database)

@@ -59,7 +59,7 @@ def _job_row(number: int, job: JobDefinition, now: datetime) -> dict[str, object
 
 def _state_row(number: int, job: JobDefinition, first: datetime, now: datetime) -> dict[str, object]:
     return {
-        "job_id": number, "loaded": job.to_dict(), "status": JobStatus.OK, "next_fire_at": first,
+        "job_id": number, "loaded": job, "status": JobStatus.OK, "next_fire_at": first,
         "began_at": now, "anchor_at": first - timedelta(seconds=int(job.schedule)),
     }  # fmt: skip
 

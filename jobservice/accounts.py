@@ -81,9 +81,7 @@ class Accounts:
         with self._database.write() as connection:
             if store.has_admin(connection) or not store.delete_setting(connection, _SETUP):
                 raise NotAllowedError("This setup link has been used.")
-            user_id = store.insert_account(
-                connection, name=name, role=Role.ADMIN, password_hash=password_hash, at=now
-            )
+            user_id = store.insert_account(connection, name=name, role=Role.ADMIN, password_hash=password_hash, at=now)
             audit.record(connection, "account.setup", at=now, by=name, subject=name)
         return User(user_id, name, Role.ADMIN)
 
@@ -131,16 +129,17 @@ class Accounts:
         token = secrets.token_urlsafe(_TOKEN_BYTES)
         now = self._clock.now()
         with self._database.write() as connection:
-            store.delete_stale_sessions(
-                connection, seen_before=now - self._idle, created_before=now - self._absolute
-            )
+            store.delete_stale_sessions(connection, seen_before=now - self._idle, created_before=now - self._absolute)
             store.insert_session(
                 connection, token_sha256=_sha256(token), account_id=user_id, address=address, agent=agent, at=now
             )
         return token
 
-    def find_session(self, token: str) -> User | None:
-        """Return the user of a session that is still good, or None."""
+    def find_session(self, token: str, *, touch: bool = True) -> User | None:
+        """Return the user of a session that is still good, or None.
+
+        :param touch: whether this counts as use; a page that refreshes itself does not.
+        """
         digest = _sha256(token)
         now = self._clock.now()
         with self._database.read() as connection:
@@ -149,7 +148,7 @@ class Accounts:
             return None
         if now - session.seen_at >= self._idle or now - session.created_at >= self._absolute:
             return None
-        if now - session.seen_at >= self._touch_every:
+        if touch and now - session.seen_at >= self._touch_every:
             with self._database.write() as connection:
                 store.touch_session(connection, digest, now)
         return User(session.account.account_id, session.account.name, session.account.role)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import secrets
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -31,7 +33,6 @@ from jobservice.store.runs import RunStore
 from jobservice.store.schema import check_schema
 from jobservice.store.scripts import ScriptStore
 from jobservice.wake import Bell, ring
-
 
 _KEY_BYTES = 32
 
@@ -163,21 +164,24 @@ def _private_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
-        raise SettingsError([f"MOONTIDE_DATA_DIR is {str(folder)!r}: the folder cannot be made ({error.strerror})."]) from error
+        raise SettingsError(
+            [f"MOONTIDE_DATA_DIR is {str(folder)!r}: the folder cannot be made ({error.strerror})."]
+        ) from error
 
 
 def _secret_key(data_dir: Path) -> bytes:
     """Return the key that signs cookies, made at the first start and readable by the owner alone."""
     _private_folder(data_dir)
     path = data_dir / "secret.key"
-    try:
-        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return _stored_key(path)
-    with os.fdopen(file, "wb") as new:
-        key = secrets.token_bytes(_KEY_BYTES)
-        new.write(key)
-    return key
+    if not path.exists():
+        draft, name = tempfile.mkstemp(dir=data_dir, prefix="secret-")
+        with os.fdopen(draft, "wb") as file:
+            file.write(secrets.token_bytes(_KEY_BYTES))
+        # A link appears whole or not at all, and fails when another process was first.
+        with contextlib.suppress(FileExistsError):
+            os.link(name, path)
+        os.unlink(name)
+    return _stored_key(path)
 
 
 def _stored_key(path: Path) -> bytes:

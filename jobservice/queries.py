@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -232,15 +232,18 @@ def _cursor(before: str | None) -> int | None:
     if before is None:
         return None
     if not (before.isascii() and before.isdigit() and len(before) <= 18):  # noqa: PLR2004 - fits 64 bits
-        raise InvalidInputError({"before": [f"“{before[:40]}” is not a place in the history. Start from the newest run."]})
+        raise InvalidInputError(
+            {"before": [f"“{before[:40]}” is not a place in the history. Start from the newest run."]}
+        )
     return int(before)
 
 
-def _loaded(row: Any) -> JobDefinition | None:
-    return None if row["loaded"] is None else JobDefinition.from_dict(row["loaded"])
+def _loaded(row: Mapping[str, Any]) -> JobDefinition | None:
+    loaded: JobDefinition | None = row["loaded"]
+    return loaded
 
 
-def _in_force(row: Any) -> JobDefinition | None:
+def _in_force(row: Mapping[str, Any]) -> JobDefinition | None:
     """Return the definition in force; EXIT and errors switch Active off in it without a reload."""
     loaded = _loaded(row)
     if loaded is None or row["status"] != JobStatus.INACTIVE:
@@ -255,13 +258,13 @@ def _words(schedule: str) -> str:
         return schedule
 
 
-def _pending(row: Any) -> str | None:
+def _pending(row: Mapping[str, Any]) -> str | None:
     if not row["waiting"]:
         return None
     return "new" if row["loaded"] is None else "changed"
 
 
-def _job_row(row: Any) -> JobRow:
+def _job_row(row: Mapping[str, Any]) -> JobRow:
     loaded = _loaded(row)
     return JobRow(
         job_id=JobId(row["id"]),
@@ -281,7 +284,7 @@ def _job_row(row: Any) -> JobRow:
     )
 
 
-def _run_row(row: Any) -> RunRow:
+def _run_row(row: Mapping[str, Any]) -> RunRow:
     started, finished = row["started_at"], row["finished_at"]
     return RunRow(
         run_id=RunId(row["id"]),

@@ -74,9 +74,7 @@ class Service:
                     raise InvalidInputError(problems)
                 job_id = jobs.insert_job(connection, definition, by=by, at=now)
                 if not self._scripts.exists(connection, definition.path):
-                    self._scripts.save(
-                        connection, definition.path, TEMPLATE, expected_revision=None, author=by, at=now
-                    )
+                    self._scripts.save(connection, definition.path, TEMPLATE, expected_revision=None, author=by, at=now)
                 audit.record(
                     connection, "job.create", at=now, by=by, subject=definition.name, detail=definition.to_dict()
                 )
@@ -186,9 +184,7 @@ class Service:
         with self._database.write() as connection:
             job = jobs.get(connection, job_id)
             run_id = runs.request_run(connection, job_id=job_id, path=job.definition.path, by=by, at=now)
-            audit.record(
-                connection, "job.run", at=now, by=by, subject=job.definition.name, detail={"run": run_id}
-            )
+            audit.record(connection, "job.run", at=now, by=by, subject=job.definition.name, detail={"run": run_id})
         self._ring()
         return run_id
 

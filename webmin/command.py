@@ -64,12 +64,11 @@ def _print_setup_link(backend: ConsoleBackend, settings: Settings) -> None:
     if backend.accounts.has_admin():
         return
     if not settings.is_loopback_only:
-        raise SettingsError(
-            [
-                f"MOONTIDE_BIND_HOST is {settings.bind_host!r}, but no admin exists yet, so whoever comes first could "
-                "become one. Start on 127.0.0.1 and open the setup link, or run: moontide user add NAME --role admin"
-            ]
+        problem = (
+            f"MOONTIDE_BIND_HOST is {settings.bind_host!r}, but no admin exists yet, so whoever comes first could "
+            "become one. Start on 127.0.0.1 and open the setup link, or run: moontide user add NAME --role admin"
         )
+        raise SettingsError([problem])
     token = backend.accounts.setup_token()
     click.echo(f"\n  Open this link once to make the first admin:\n\n    {console_address(settings)}/setup/{token}\n")
 

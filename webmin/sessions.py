@@ -8,6 +8,7 @@ from flask import g, request, session
 
 from jobservice.domain.account import User
 from webmin.context import backend, client_address
+from webmin.rendering import asked_region
 
 _TOKEN = "session_token"  # noqa: S105 - the name of a cookie field
 _MOST_AGENT_CHARS = 200
@@ -20,7 +21,8 @@ def load_user() -> None:
         return
     token = session.get(_TOKEN)
     if isinstance(token, str):
-        g.user = backend().accounts.find_session(token)
+        # A page that refreshes itself is not a person at work.
+        g.user = backend().accounts.find_session(token, touch=asked_region() is None)
         if g.user is None:
             session.clear()
             g.session_ended = True

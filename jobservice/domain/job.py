@@ -114,14 +114,17 @@ def path_problem(path: str) -> str | None:
         return "A path is relative: leave out the leading slash."
     if not path.endswith(".lua"):
         return "A path must end in .lua, as in reports/daily.lua."
-    for segment in path.split("/"):
-        if segment in {"", ".", ".."}:
-            return "A path may not contain empty parts, “.” or “..”."
-        if segment == ".lua" or not _PATH_SEGMENT.match(segment):
-            return (
-                f"“{segment}” is not allowed: use letters, digits, “_”, “-” and “.”, "
-                "and begin each part with a letter, digit, “_” or “-”."
-            )
+    return next((problem for part in path.split("/") if (problem := _part_problem(part))), None)
+
+
+def _part_problem(part: str) -> str | None:
+    if part in {"", ".", ".."}:
+        return "A path may not contain empty parts, “.” or “..”."
+    if part == ".lua" or not _PATH_SEGMENT.match(part):
+        return (
+            f"“{part}” is not allowed: use letters, digits, “_”, “-” and “.”, "
+            "and begin each part with a letter, digit, “_” or “-”."
+        )
     return None
 
 
@@ -161,9 +164,7 @@ def _is_text(value: str) -> bool:
     return True
 
 
-def _check_range(
-    problems: dict[str, list[str]], field: str, value: int, allowed: tuple[int, int], unit: str
-) -> None:
+def _check_range(problems: dict[str, list[str]], field: str, value: int, allowed: tuple[int, int], unit: str) -> None:
     low, high = allowed
     if not low <= value <= high:
         problems[field] = [f"Enter a whole number of {unit} from {low} to {high:,}."]

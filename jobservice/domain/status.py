@@ -43,16 +43,15 @@ class StatusChange:
 _NOTHING = StatusChange()
 
 
-def after_run(
-    result: RunResult, *, definition: JobDefinition, status: JobStatus, schedule: Schedule
-) -> StatusChange:
+def after_run(result: RunResult, *, definition: JobDefinition, status: JobStatus, schedule: Schedule) -> StatusChange:
     """Return what a run's end does to its job.
 
     OK leaves the planned grid alone: it is counted from fire times, so that
-    intervals do not drift, and a run by hand does not shift it.  SLEEP counts 24 hours from the start of the run; with a calendar schedule
-    the first fire time from then on.  STOP and EXIT plan nothing more.  An
-    error, a time-out or a broken worker deactivates like EXIT.  A cancelled
-    or abandoned run changes nothing: neither is the script's word.
+    intervals do not drift, and a run by hand does not shift it.  SLEEP counts
+    24 hours from the start of the run; with a calendar schedule the first
+    fire time from then on.  STOP and EXIT plan nothing more.  An error, a
+    time-out or a broken worker deactivates like EXIT.  A cancelled or
+    abandoned run changes nothing: neither is the script's word.
 
     :param status: the job's status when the run ended.
     :param definition: the definition that was in force.
@@ -105,9 +104,7 @@ class Loaded:
     is_fresh: bool = False
 
 
-def after_reload(
-    before: InForce, *, definition: JobDefinition, schedule: Schedule, now: datetime, boot: int
-) -> Loaded:
+def after_reload(before: InForce, *, definition: JobDefinition, schedule: Schedule, now: datetime, boot: int) -> Loaded:
     """Return a job's state after its edited definition was taken into force.
 
     A new or revived job first runs one interval from now.  An unchanged

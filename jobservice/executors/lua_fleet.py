@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import selectors
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -119,9 +119,6 @@ class Fleet:
     def tend(self, now: float, waiting_since: float | None) -> None:
         """Keep the number of workers right.
 
-        Growing helps only against runs that last, as those that sleep: a crowd
-        of short ones is done sooner without more processes.
-
         :param waiting_since: when the oldest waiting run came, or None.
         """
         for member in self.members:
@@ -131,16 +128,14 @@ class Fleet:
             return
         for _ in range(self.least - len(self.members)):
             self.start()
-        if waiting_since is not None and now - waiting_since > GROW_AFTER_S and self._is_held_up(now):
+        if (
+            waiting_since is not None
+            and now - waiting_since > GROW_AFTER_S
+            and is_held_up(self.members, least=self.least, most=self.most, now=now)
+        ):
             self.start()
         elif self.idle and len(self.members) > self.least and now - self.idle[0].since > SHRINK_AFTER_S:
             self.retire(self.idle.pop(0))
-
-    def _is_held_up(self, now: float) -> bool:
-        if len(self.members) >= self.most or not all(member.is_ready for member in self.members):
-            return False
-        lasting = sum(1 for member in self.members if member.run and now - member.since > GROW_AFTER_S)
-        return len(self.members) - lasting < self.least
 
     def start(self, reserved: RunOrder | None = None) -> bool:
         """Start a worker; False when that failed at once."""
@@ -203,3 +198,15 @@ class Fleet:
         self._no_start_before = time.monotonic() + pause
         self._logger.error("A Lua worker could not be started: %s", reason, extra={"event": "lua_worker_not_started"})
         self._on_failed_start(self._failed_starts, reason)
+
+
+def is_held_up(members: Collection[Member], *, least: int, most: int, now: float) -> bool:
+    """Return whether runs that last, as those that sleep, leave too few workers for the others.
+
+    Against a crowd of short runs more processes would not help: it is done
+    sooner without their start.
+    """
+    if len(members) >= most or not all(member.is_ready for member in members):
+        return False
+    lasting = sum(1 for member in members if member.run and now - member.since > GROW_AFTER_S)
+    return len(members) - lasting < least

@@ -175,10 +175,6 @@ class LuaPool:
         return self._stop_at is not None and not self._fleet.members and not self._fleet.has_leaving
 
     def _step(self) -> None:
-        now = time.monotonic()
-        if now >= self._tend_at or self._fleet.is_short:
-            self._tend_at = now + _TEND_INTERVAL_S
-            self._tend(now)
         for key, mask in self._selector.select(self._pause()):
             member = key.data
             if member is None:
@@ -194,6 +190,11 @@ class LuaPool:
         self._wake_is_sent = False
         self._take_inbox()
         self._runs.hand_out()
+        # Last, so that what has arrived meanwhile counts.
+        now = time.monotonic()
+        if now >= self._tend_at or self._fleet.is_short:
+            self._tend_at = now + _TEND_INTERVAL_S
+            self._tend(now)
 
     def _take_inbox(self) -> None:
         while self._inbox:
@@ -205,7 +206,7 @@ class LuaPool:
 
     def _pause(self) -> float:
         """Return how many seconds may pass before something is due by time alone."""
-        if self._inbox:
+        if self._inbox or not self._tend_at:
             return 0
         if self._fleet.has_leaving:
             return _REAP_INTERVAL_S

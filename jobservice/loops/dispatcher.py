@@ -21,7 +21,7 @@ from jobservice.store.scripts import StoredScript
 
 CLAIM_AHEAD = timedelta(milliseconds=100)
 """How long before its fire time a run is claimed, so that the commit is off the path."""
-CLAIM_BATCH = 200
+CLAIM_BATCH = 500
 HAND_OVER_BATCH = 100
 _MIB = 1024 * 1024
 

@@ -80,16 +80,14 @@ class Engine:
             zone=settings.timezone,
             executor=executor,
             recorder=self.recorder,
-            lease_is_valid=lambda: self.heartbeat.lease_is_valid(),
+            lease_is_valid=lambda: self.heartbeat.lease_is_valid(),  # noqa: PLW0108 - made further down
         )
         self.recorder.on_recorded = self.dispatcher.recorded
         self.heartbeat = Heartbeat(stores.nodes, self.dispatcher, node_id=self.node_id, clock=clock)
         self.planner = Planner(stores.plans, node_id=self.node_id, arm=self.dispatcher.arm)
         self.reaper = Reaper(stores.nodes, stores.runs, self.dispatcher, node_id=self.node_id, alone=alone)
         self.invariant = InvariantCheck(stores.loads)
-        self.retention = Retention(
-            stores.runs, days=settings.history_days, runs_per_job=settings.history_runs_per_job
-        )
+        self.retention = Retention(stores.runs, days=settings.history_days, runs_per_job=settings.history_runs_per_job)
         self.reloader = Reloader(
             stores.loads, stores.nodes, node_id=self.node_id, boot=self.boot, settle=self.recorder.step
         )

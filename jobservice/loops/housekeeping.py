@@ -58,9 +58,7 @@ class Heartbeat:
 class Reaper:
     """Closes what dead nodes left, and what this node lost track of."""
 
-    def __init__(
-        self, nodes: NodeStore, runs: RunStore, dispatcher: Dispatcher, *, node_id: int, alone: bool
-    ) -> None:
+    def __init__(self, nodes: NodeStore, runs: RunStore, dispatcher: Dispatcher, *, node_id: int, alone: bool) -> None:
         self._nodes = nodes
         self._runs = runs
         self._dispatcher = dispatcher

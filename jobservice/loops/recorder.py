@@ -40,13 +40,14 @@ class Recorder:
         self._something = threading.Event()
         self._batch = RecordBatch()
         self._active: dict[RunId, _Active] = {}
+        self._with_output: set[_Active] = set()
 
     def begin(self, run: ArmedRun, revision: int | None) -> None:
         """Expect events of a run that is about to be handed to an executor."""
         with self._lock:
             self._active[run.run_id] = _Active(run, revision)
 
-    def run_started(self, run_id: RunId, fence: int, started_at: datetime) -> None:  # noqa: ARG002 - the port's form
+    def run_started(self, run_id: RunId, fence: int, started_at: datetime) -> None:
         """Note a start."""
         with self._lock:
             active = self._active.get(run_id)
@@ -65,6 +66,7 @@ class Recorder:
             if active.pending and active.pending_chars + len(clean) > OUTPUT_CHUNK_CHARS:
                 active.seal(self._batch)
             active.pending.append(clean)
+            self._with_output.add(active)
             active.pending_chars += len(clean)
             active.pending_at = active.pending_at or at
         self._something.set()
@@ -114,8 +116,9 @@ class Recorder:
     def _take(self) -> RecordBatch:
         with self._lock:
             self._something.clear()
-            for active in self._active.values():
+            for active in self._with_output:
                 active.seal(self._batch)
+            self._with_output.clear()
             batch, self._batch = self._batch, RecordBatch()
         return batch
 

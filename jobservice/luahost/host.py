@@ -61,6 +61,10 @@ class Host:
         self._started = time.monotonic()
         self.scripts = {path}
 
+    def end(self) -> None:
+        """Let go of the state that was served."""
+        self._state = None
+
     def __call__(self, operation: str, a: Scalar = None, b: Scalar = None) -> Answer:
         """Carry one operation out."""
         try:

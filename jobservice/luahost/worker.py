@@ -46,7 +46,8 @@ class Worker:
                 self._channel.send(protocol.DONE, self._run(order))
             elif kind == protocol.CHECK:
                 self._channel.send_json(protocol.CHECKED, {"problem": self._check(order)})
-            self._host.scripts = set()
+            # After the answer: nobody waits while one state is closed and the next is built.
+            self._host.end()
             self._state = self._factory.make()
 
     def _run(self, order: dict[str, Any]) -> bytes:
@@ -118,6 +119,10 @@ def main(descriptor: int, parent_pid: int) -> None:
 
     :param parent_pid: the process to end with, or 0.
     """
+    # What the service ignores or blocks is inherited; the timer must get through.
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    for number in (signal.SIGALRM, signal.SIGXCPU):
+        signal.signal(number, signal.SIG_DFL)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         # These are meant for the service, which closes the socket when it ends.
         signal.signal(number, signal.SIG_IGN)

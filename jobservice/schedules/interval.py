@@ -58,7 +58,7 @@ class IntervalTrigger(BaseTrigger):  # type: ignore[misc]  # APScheduler ships n
         """Return the first instant of the grid strictly after ``instant``."""
         return self._anchor + self._interval * ((instant - self._anchor) // self._interval + 1)
 
-    def last_at_or_before(self, instant: datetime, *, first: datetime) -> datetime:  # noqa: ARG002 - the port's form
+    def last_at_or_before(self, instant: datetime, *, first: datetime) -> datetime:
         """Return the last instant of the grid not after ``instant``."""
         return self._anchor + self._interval * ((instant - self._anchor) // self._interval)
 

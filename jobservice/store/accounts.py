@@ -109,9 +109,7 @@ def find_session(connection: Connection, token_sha256: str) -> StoredSession | N
 
 def touch_session(connection: Connection, token_sha256: str, at: datetime) -> None:
     """Note that a session is in use."""
-    connection.execute(
-        update(t.login_session).where(t.login_session.c.token_sha256 == token_sha256).values(seen_at=at)
-    )
+    connection.execute(update(t.login_session).where(t.login_session.c.token_sha256 == token_sha256).values(seen_at=at))
 
 
 def delete_session(connection: Connection, token_sha256: str) -> None:

@@ -34,13 +34,13 @@ def definition_of(row: RowMapping) -> JobDefinition:
 
 
 def get(connection: Connection, job_id: JobId) -> StoredJob:
-    """Return a job as edited.
+    """Return a job as edited, locked against other edits until the transaction ends.
 
     :raises NotFoundError: there is no such job.
     """
     row = None
     if is_key(job_id):
-        row = connection.execute(select(t.job).where(t.job.c.id == job_id)).mappings().one_or_none()
+        row = connection.execute(select(t.job).where(t.job.c.id == job_id).with_for_update()).mappings().one_or_none()
     if row is None:
         raise NotFoundError("job", job_id)
     return StoredJob(job_id, definition_of(row), row["version"], row["waiting"], row["updated_by"])
@@ -92,9 +92,7 @@ def deactivate(connection: Connection, job_id: JobId, *, by: str, at: datetime) 
         .values(active=False, version=t.job.c.version + 1, updated_at=at, updated_by=by)
     )
     connection.execute(
-        update(t.job_state)
-        .where(t.job_state.c.job_id == job_id)
-        .values(status=JobStatus.INACTIVE, next_fire_at=None)
+        update(t.job_state).where(t.job_state.c.job_id == job_id).values(status=JobStatus.INACTIVE, next_fire_at=None)
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -49,15 +49,16 @@ class LoadStore:
         with self._database.read() as connection:
             return list(connection.execute(waiting).scalars())
 
-    def _reload_batch(
-        self, ids: list[int], load: Callable[[InForce, JobDefinition], Loaded], now: datetime
-    ) -> int:
+    def _reload_batch(self, ids: list[int], load: Callable[[InForce, JobDefinition], Loaded], now: datetime) -> int:
         with self._database.write() as connection:
             retract(connection, ids)
             query = select(t.job, t.job_state).join(t.job_state, t.job_state.c.job_id == t.job.c.id)
             rows = connection.execute(query.where(t.job.c.id.in_(ids)).with_for_update()).mappings().all()
-            changes = [_state_row(row, definition, load(_in_force(row), definition), now)
-                       for row in rows for definition in (_effective(row),)]
+            changes = [
+                _state_row(row, definition, load(_in_force(row), definition), now)
+                for row in rows
+                for definition in (_effective(row),)
+            ]
             if changes:
                 connection.execute(_LOAD, changes)
                 connection.execute(
@@ -92,9 +93,7 @@ class LoadStore:
             .limit(limit)
         )
         with self._database.read() as connection:
-            return [
-                (JobId(job_id), JobDefinition.from_dict(loaded)) for job_id, loaded in connection.execute(query)
-            ]
+            return [(JobId(job_id), loaded) for job_id, loaded in connection.execute(query)]
 
     def mend_stray(self, job_id: JobId, next_fire_at: datetime | None) -> None:
         """Give a stray its next fire time, unless it got one meanwhile."""
@@ -119,9 +118,9 @@ _LOAD = (
 )
 
 
-def _in_force(row: Any) -> InForce:
+def _in_force(row: Mapping[str, Any]) -> InForce:
     return InForce(
-        loaded=None if row["loaded"] is None else JobDefinition.from_dict(row["loaded"]),
+        loaded=row["loaded"],
         status=JobStatus(row["status"]),
         next_fire_at=row["next_fire_at"],
         anchor_at=row["anchor_at"],
@@ -129,17 +128,18 @@ def _in_force(row: Any) -> InForce:
     )
 
 
-def _effective(row: Any) -> JobDefinition:
+def _effective(row: Mapping[str, Any]) -> JobDefinition:
     """Return the definition that comes into force: the edited one where it waits, else the one in force."""
     if row["waiting"] or row["loaded"] is None:
         return definition_of(row)
-    return JobDefinition.from_dict(row["loaded"])
+    loaded: JobDefinition = row["loaded"]
+    return loaded
 
 
-def _state_row(row: Any, definition: JobDefinition, after: Loaded, now: datetime) -> dict[str, Any]:
+def _state_row(row: Mapping[str, Any], definition: JobDefinition, after: Loaded, now: datetime) -> dict[str, Any]:
     return {
         "key_job": row["id"],
-        "new_loaded": definition.to_dict(),
+        "new_loaded": definition,
         "new_status": after.status,
         "new_next": after.next_fire_at,
         "new_began": now if after.is_fresh else row["began_at"],

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, bindparam, delete, select, update
+from sqlalchemy import Connection, bindparam, delete, false, literal_column, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from jobservice.domain.fire_plan import FirePlan
+from jobservice.domain.fire_plan import FirePlan, PlannedFire
 from jobservice.domain.job import JobDefinition, JobId, JobStatus, OverlapPolicy
 from jobservice.domain.run import Cause, Outcome, RunId, RunState
 from jobservice.store import tables as t
@@ -44,25 +42,25 @@ class ArmedRun(NamedTuple):
     definition: JobDefinition
 
 
-@lru_cache(maxsize=20_000)
-def _parsed(definition_json: str) -> JobDefinition:
-    return JobDefinition.from_dict(json.loads(definition_json))
-
-
-def _loaded(value: dict[str, Any]) -> JobDefinition:
-    return _parsed(json.dumps(value))
-
-
 class PlanStore:
     """Plans what falls due and hands out what waits."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         dialect = sqlite if database.is_sqlite else postgresql
-        self._insert_runs = (
+        unplanned = {"index_elements": ["job_id", "fire_time", "attempt"]}
+        key = (t.run.c.id, t.run.c.job_id, t.run.c.fire_time)
+        # What is the same for every row stands in the statement: binding it costs more than storing it.
+        self._insert_armed = (
             dialect.insert(t.run)
-            .on_conflict_do_nothing(index_elements=["job_id", "fire_time", "attempt"])
-            .returning(t.run.c.id, t.run.c.job_id, t.run.c.fire_time)
+            .values(_constants(state=RunState.LEASED.value))
+            .on_conflict_do_nothing(**unplanned)
+            .returning(*key)
+        )
+        self._insert_misfired = (
+            dialect.insert(t.run)
+            .values(_constants(state=RunState.FINISHED.value, outcome=Outcome.MISFIRED.value))
+            .on_conflict_do_nothing(**unplanned)
         )
 
     def plan_due(
@@ -88,20 +86,18 @@ class PlanStore:
             jobs = self._claim(connection, horizon, limit)
             if not jobs:
                 return [], 0
-            rows: list[dict[str, Any]] = []
-            moves: list[dict[str, Any]] = []
-            for job in jobs:
-                fires = plan(job)
-                rows.extend(_planned_rows(job, fires, now=now, node_id=node_id))
-                moves.append(_move(job, fires))
-            by_key = {(row["job_id"], row["fire_time"]): row for row in rows}
+            plans = [(job, plan(job)) for job in jobs]
             definitions = {job.job_id: job.definition for job in jobs}
-            if rows:
-                for run_id, job_id, fire_time in connection.execute(self._insert_runs, rows):
-                    row = by_key[job_id, fire_time]
-                    if row["state"] == RunState.LEASED:
-                        armed.append(ArmedRun(fire_time, run_id, job_id, 1, 1, Cause.SCHEDULE, definitions[job_id]))
-            connection.execute(_MOVE, moves)
+            starts = [row for job, fires in plans for row in _armed_rows(job, fires, now=now, node_id=node_id)]
+            misfires = [row for job, fires in plans for row in _misfired_rows(job, fires, now=now)]
+            if misfires:
+                connection.execute(self._insert_misfired, misfires)
+            if starts:
+                armed = [
+                    ArmedRun(fire_time, run_id, job_id, 1, 1, Cause.SCHEDULE, definitions[job_id])
+                    for run_id, job_id, fire_time in connection.execute(self._insert_armed, starts)
+                ]
+            connection.execute(_MOVE, [_move(job, fires) for job, fires in plans])
         return armed, len(jobs)
 
     def _claim(self, connection: Connection, horizon: datetime, limit: int) -> list[DueJob]:
@@ -113,7 +109,7 @@ class PlanStore:
             .with_for_update(skip_locked=True)
         )
         return [
-            DueJob(job_id, _loaded(loaded), JobStatus(status), next_fire_at)
+            DueJob(job_id, loaded, JobStatus(status), next_fire_at)
             for job_id, loaded, status, next_fire_at in connection.execute(due)
         ]
 
@@ -133,7 +129,7 @@ class PlanStore:
             busy = self._busy_jobs(connection, [row["job_id"] for row in rows])
             armed = []
             for row in rows:
-                definition = _loaded(row["loaded"]) if row["loaded"] else definition_of(row)
+                definition = row["loaded"] or definition_of(row)
                 if row["job_id"] in busy and definition.overlap is not OverlapPolicy.ALLOW:
                     continue
                 busy.add(row["job_id"])
@@ -195,37 +191,50 @@ _CLOSE_CANCELLED = (
 _MOVE = (
     update(t.job_state)
     .where(t.job_state.c.job_id == bindparam("moved_job_id"))
-    .values(
-        next_fire_at=bindparam("moved_next"), anchor_at=bindparam("moved_anchor"), status=bindparam("moved_status")
-    )
+    .values(next_fire_at=bindparam("moved_next"), anchor_at=bindparam("moved_anchor"), status=bindparam("moved_status"))
 )
 
 
-def _planned_rows(job: DueJob, plan: FirePlan, *, now: datetime, node_id: int) -> Iterable[dict[str, Any]]:
-    fires = plan.fires
-    if job.definition.run_once:
-        # One run a boot: what follows the first start belongs to a later one.
-        started = next((index for index, fire in enumerate(fires) if not fire.misfired), len(fires))
-        fires = fires[: started + 1]
-    for fire in fires:
-        yield {
-            "job_id": job.job_id,
-            "fire_time": fire.fire_time,
-            "first_fire_time": fire.first_fire_time,
-            "fire_count": fire.fire_count,
-            "attempt": 1,
-            "cause": Cause.SCHEDULE,
-            "state": RunState.FINISHED if fire.misfired else RunState.LEASED,
-            "outcome": Outcome.MISFIRED if fire.misfired else None,
-            "note": _misfire_note(fire.fire_count) if fire.misfired else "",
-            "path": job.definition.path,
-            "asked_by": "",
-            "cancel_requested": False,
-            "node_id": None if fire.misfired else node_id,
-            "fence": 1,
-            "created_at": now,
-            "finished_at": now if fire.misfired else None,
-        }
+def _constants(**words: str) -> dict[str, Any]:
+    """Return what every planned run has in common, as part of the statement's text."""
+    texts = {"cause": Cause.SCHEDULE.value, "asked_by": ""} | words
+    return {
+        "attempt": literal_column("1"),
+        "fence": literal_column("1"),
+        "cancel_requested": false(),
+        **{name: literal_column(f"'{text}'") for name, text in texts.items()},
+    }
+
+
+def _wanted_fires(job: DueJob, plan: FirePlan) -> tuple[PlannedFire, ...]:
+    if not job.definition.run_once:
+        return plan.fires
+    # One run a boot: what follows the first start belongs to a later one.
+    started = next((index for index, fire in enumerate(plan.fires) if not fire.misfired), len(plan.fires))
+    return plan.fires[: started + 1]
+
+
+def _armed_rows(job: DueJob, plan: FirePlan, *, now: datetime, node_id: int) -> Iterable[dict[str, Any]]:
+    for fire in _wanted_fires(job, plan):
+        if not fire.misfired:
+            yield _fire_row(job, fire, now) | {"note": "", "node_id": node_id}
+
+
+def _misfired_rows(job: DueJob, plan: FirePlan, *, now: datetime) -> Iterable[dict[str, Any]]:
+    for fire in _wanted_fires(job, plan):
+        if fire.misfired:
+            yield _fire_row(job, fire, now) | {"note": _misfire_note(fire.fire_count), "finished_at": now}
+
+
+def _fire_row(job: DueJob, fire: PlannedFire, now: datetime) -> dict[str, Any]:
+    return {
+        "job_id": job.job_id,
+        "fire_time": fire.fire_time,
+        "first_fire_time": fire.first_fire_time,
+        "fire_count": fire.fire_count,
+        "path": job.definition.path,
+        "created_at": now,
+    }
 
 
 def _misfire_note(count: int) -> str:
@@ -244,7 +253,9 @@ def _move(job: DueJob, plan: FirePlan) -> dict[str, Any]:
     }
 
 
-def retract(connection: Connection, job_ids: Sequence[int] | None = None, *, node_ids: Sequence[int] | None = None) -> None:
+def retract(
+    connection: Connection, job_ids: Sequence[int] | None = None, *, node_ids: Sequence[int] | None = None
+) -> None:
     """Take back armed runs that have not started, as if they had never been planned.
 
     A scheduled one is removed, and its job's next fire time goes back to it
@@ -254,16 +265,11 @@ def retract(connection: Connection, job_ids: Sequence[int] | None = None, *, nod
     :param job_ids: of these jobs, or
     :param node_ids: leased by these nodes.
     """
-    if node_ids is not None:
-        chosen = t.run.c.node_id.in_(node_ids)
-    else:
-        chosen = t.run.c.job_id.in_(job_ids or [])
+    chosen = t.run.c.job_id.in_(job_ids or []) if node_ids is None else t.run.c.node_id.in_(node_ids)
     leased = (t.run.c.state == RunState.LEASED) & (t.run.c.state != RunState.FINISHED) & chosen
     requeue = update(t.run).where(leased, t.run.c.cause != Cause.SCHEDULE)
     connection.execute(requeue.values(state=RunState.QUEUED, node_id=None))
-    removed = connection.execute(
-        delete(t.run).where(leased).returning(t.run.c.job_id, t.run.c.first_fire_time)
-    ).all()
+    removed = connection.execute(delete(t.run).where(leased).returning(t.run.c.job_id, t.run.c.first_fire_time)).all()
     earliest: dict[int, datetime] = {}
     for job_id, fire_time in removed:
         earliest[job_id] = min(fire_time, earliest.get(job_id, fire_time))

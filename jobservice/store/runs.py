@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, bindparam, delete, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from jobservice.domain.job import JobDefinition, JobId, JobStatus
+from jobservice.domain.job import JobId, JobStatus
 from jobservice.domain.run import CRITICAL_OUTCOMES, Cause, Outcome, RunError, RunId, RunResult, RunState
 from jobservice.domain.status import StatusChange
 from jobservice.store import audit
@@ -206,7 +206,7 @@ class RunStore:
             rows = connection.execute(running).mappings().all()
             for row in rows:
                 note = reason.format(hostname=row["hostname"])
-                repeat = row["loaded"] is not None and JobDefinition.from_dict(row["loaded"]).repeat_after_crash
+                repeat = row["loaded"] is not None and row["loaded"].repeat_after_crash
                 note += _repeat(connection, dict(row), allowed=repeat, now=now)
                 connection.execute(
                     update(t.run)
@@ -256,7 +256,10 @@ class RunStore:
         """Return ids of jobs that ran at least once, ascending."""
         query = select(t.job_state.c.job_id).where(t.job_state.c.job_id > after, t.job_state.c.last_run_id.is_not(None))
         with self._database.read() as connection:
-            return [JobId(job_id) for job_id in connection.execute(query.order_by(t.job_state.c.job_id).limit(limit)).scalars()]
+            return [
+                JobId(job_id)
+                for job_id in connection.execute(query.order_by(t.job_state.c.job_id).limit(limit)).scalars()
+            ]
 
     def purge_surplus(self, job_id: JobId, *, keep: int, limit: int = 500) -> int:
         """Remove a small batch of a job's runs beyond its newest ``keep`` and return its size."""
@@ -396,9 +399,7 @@ def _take_back(connection: Connection, job_id: JobId, now: datetime) -> None:
     scheduled = (t.run.c.job_id == job_id) & (t.run.c.cause == Cause.SCHEDULE) & (t.run.c.state != RunState.FINISHED)
     waited = update(t.run).where(scheduled, t.run.c.state == RunState.QUEUED)
     reason = "The run before it ended with a return that takes the job out of its schedule."
-    connection.execute(
-        waited.values(state=RunState.FINISHED, outcome=Outcome.CANCELLED, note=reason, finished_at=now)
-    )
+    connection.execute(waited.values(state=RunState.FINISHED, outcome=Outcome.CANCELLED, note=reason, finished_at=now))
     if connection.execute(delete(t.run).where(scheduled, t.run.c.state == RunState.LEASED)).rowcount:
         last = select(func.max(t.run.c.fire_time)).where(t.run.c.job_id == job_id, t.run.c.cause == Cause.SCHEDULE)
         state = select(t.job_state.c.began_at, last.scalar_subquery()).where(t.job_state.c.job_id == job_id)
@@ -417,9 +418,7 @@ def _deactivate(connection: Connection, run: ArmedRun, result: RunResult, *, now
     if switched.rowcount:
         reason = result.outcome if result.error is None else str(result.error)
         detail = {"run": run.run_id, "reason": str(reason)[:500]}
-        audit.record(
-            connection, "job.deactivate", at=now, by="service", subject=run.definition.name, detail=detail
-        )
+        audit.record(connection, "job.deactivate", at=now, by="service", subject=run.definition.name, detail=detail)
 
 
 _REPEATED = " It is repeated as another attempt."

@@ -44,9 +44,7 @@ class ScriptStore:
         self._database = database
         source = t.script_revision.c.source
         # Characters are not bytes; SQLite counts bytes in blobs alone.
-        self._size_bytes = (
-            func.length(cast(source, LargeBinary)) if database.is_sqlite else func.octet_length(source)
-        )
+        self._size_bytes = func.length(cast(source, LargeBinary)) if database.is_sqlite else func.octet_length(source)
 
     def get(self, path: str) -> StoredScript:
         """Return the newest revision.
@@ -78,7 +76,7 @@ class ScriptStore:
             rows = connection.execute(
                 select(t.script.c.path, t.script.c.revision).where(t.script.c.path.in_(list(paths)))
             )
-            return {path: revision for path, revision in rows}
+            return {row.path: row.revision for row in rows}
 
     def list_revisions(self, path: str, *, limit: int = 100) -> list[StoredRevision]:
         """Return the newest revisions, newest first."""
@@ -96,7 +94,14 @@ class ScriptStore:
             return [StoredRevision(*row) for row in rows]
 
     def save(
-        self, connection: Connection, path: str, source: str, *, expected_revision: int | None, author: str, at: datetime
+        self,
+        connection: Connection,
+        path: str,
+        source: str,
+        *,
+        expected_revision: int | None,
+        author: str,
+        at: datetime,
     ) -> int:
         """Store a new revision and return its number.
 

@@ -18,7 +18,7 @@ from sqlalchemy import (
 )
 
 from jobservice.domain.job import NAME_MAX_CHARS, PATH_MAX_CHARS, SCHEDULE_MAX_CHARS
-from jobservice.store.types import Id, Instant
+from jobservice.store.types import Definition, Id, Instant
 
 metadata = MetaData(
     naming_convention={
@@ -61,7 +61,7 @@ job_state = Table(
     "job_state",
     metadata,
     Column("job_id", Id, ForeignKey("job.id", ondelete="CASCADE"), primary_key=True, autoincrement=False),
-    Column("loaded", JSON(none_as_null=True), comment="the definition in force"),
+    Column("loaded", Definition, comment="the definition in force"),
     Column("status", _WORD, nullable=False),
     Column("next_fire_at", Instant),
     Column("began_at", Instant, comment="when it was loaded first, or revived"),

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import BigInteger, Integer
+from sqlalchemy import BigInteger, Integer, Text
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
+
+from jobservice.domain.job import JobDefinition
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -15,7 +19,6 @@ _KEYS_END = 2**63
 
 Id = BigInteger().with_variant(Integer, "sqlite")
 """A 64-bit key; SQLite numbers rows by itself only in a column declared INTEGER."""
-
 
 
 def is_key(value: int) -> bool:
@@ -45,3 +48,23 @@ class Instant(TypeDecorator[datetime]):
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
         """Return the stored instant in UTC."""
         return None if value is None else _EPOCH + timedelta(microseconds=value)
+
+
+class Definition(TypeDecorator[JobDefinition]):
+    """A job's definition, stored as JSON text and parsed once a text."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: JobDefinition | None, dialect: Dialect) -> str | None:
+        """Return the text to store."""
+        return None if value is None else json.dumps(value.to_dict(), ensure_ascii=False)
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> JobDefinition | None:
+        """Return the stored definition."""
+        return None if value is None else _parsed(value)
+
+
+@lru_cache(maxsize=20_000)
+def _parsed(text: str) -> JobDefinition:
+    return JobDefinition.from_dict(json.loads(text))

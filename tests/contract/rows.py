@@ -94,7 +94,11 @@ class Rows:
     def plan(self, node_id: int, *, ahead_s: float = 60, limit: int = 200) -> tuple[list[ArmedRun], int]:
         """Plan what falls due within ``ahead_s``; usually the next fire time of a new job."""
         return self.plans.plan_due(
-            self.rule(ahead_s), now=self.now, horizon=self.now + timedelta(seconds=ahead_s), node_id=node_id, limit=limit
+            self.rule(ahead_s),
+            now=self.now,
+            horizon=self.now + timedelta(seconds=ahead_s),
+            node_id=node_id,
+            limit=limit,
         )
 
     def rule(self, ahead_s: float) -> Any:

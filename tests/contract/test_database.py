@@ -22,21 +22,31 @@ def add_script(connection: Connection, path: str = "a.lua") -> None:
     connection.exec_driver_sql(f"INSERT INTO script (path, revision) VALUES ('{path}', 1)")
 
 
+def add_script_and_fail(database: Database) -> None:
+    with database.write() as connection:
+        add_script(connection, "undone.lua")
+        raise KeyboardInterrupt
+
+
+def add_twice(database: Database) -> None:
+    with database.write() as connection:
+        add_script(connection)
+        add_script(connection)
+
+
 def test_a_write_is_kept_at_its_end_and_undone_by_any_error(rows: Rows):
     with rows.database.write() as connection:
         add_script(connection, "kept.lua")
-    with pytest.raises(KeyboardInterrupt), rows.database.write() as connection:
-        add_script(connection, "undone.lua")
-        raise KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt):
+        add_script_and_fail(rows.database)
 
     with rows.database.read() as connection:
         assert count_scripts(connection) == 1
 
 
 def test_a_broken_rule_of_the_schema_is_the_callers_to_handle(rows: Rows):
-    with pytest.raises(IntegrityError), rows.database.write() as connection:
-        add_script(connection)
-        add_script(connection)
+    with pytest.raises(IntegrityError):
+        add_twice(rows.database)
 
 
 def test_writers_that_read_first_take_turns_and_lose_no_update(rows: Rows):
@@ -123,9 +133,10 @@ def test_a_full_disk_is_told_and_nothing_was_written(tmp_path):
     with database.write() as connection:
         connection.exec_driver_sql("CREATE TABLE script (path TEXT, revision INTEGER)")
 
-    with pytest.raises(StoreUnavailableError, match="is full"), database.write() as connection:
+    with database.read() as connection:
         connection.exec_driver_sql("PRAGMA max_page_count = 4")
-        add_script(connection)
+
+    with pytest.raises(StoreUnavailableError, match="is full"), database.write() as connection:
         add_script(connection, "x" * 100_000)
 
     with database.read() as connection:
@@ -172,8 +183,11 @@ def test_a_server_that_is_not_there_is_told_in_one_line_without_the_password():
 @pytest.mark.postgresql
 def test_a_connection_that_the_server_ended_is_replaced_at_the_next_call(postgres: PostgresServer):
     database = Database(postgres.url("template1"), pool_size=1)
+    with database.read() as connection:
+        connection.exec_driver_sql("SELECT 1")
+    postgres.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'template1'")
+
     with pytest.raises(StoreUnavailableError), database.write() as connection:
-        postgres.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'template1'")
         connection.exec_driver_sql("SELECT 1")
 
     with database.read() as connection:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from jobservice.domain.job import JobStatus
+from jobservice.domain.job import JobDefinition, JobStatus
 from jobservice.domain.run import Outcome
-from jobservice.store import loading
+from jobservice.store import jobs, loading
 from tests.contract.rows import Rows
 
 
@@ -23,7 +23,7 @@ def test_a_new_job_runs_only_after_a_reload_one_interval_later(rows: Rows):
     assert loaded == 1
     assert (state.began_at, state.anchor_at) == (rows.now, rows.now)
     assert state.next_fire_at == rows.now + timedelta(seconds=60)
-    assert state.loaded["schedule"] == "60"
+    assert state.loaded.schedule == "60"
     assert rows.queries.count_pending() == 0
 
 
@@ -37,7 +37,7 @@ def test_an_edit_waits_for_the_reload_and_then_counts_from_the_last_fire_time(ro
     waiting = rows.state_row(job_id)
     rows.reload()
 
-    assert waiting.loaded["schedule"] == "120"
+    assert waiting.loaded.schedule == "120"
     assert waiting.next_fire_at == run.fire_time + timedelta(seconds=120)
     assert rows.state_row(job_id).next_fire_at == run.fire_time + timedelta(seconds=300)
 
@@ -71,8 +71,10 @@ def test_a_reload_loads_what_waits_and_what_is_stopped_and_touches_nothing_else(
 
 def test_a_reload_of_more_jobs_than_one_batch_holds_loads_each_once(rows: Rows):
     total = loading.BATCH + 1
-    for number in range(total):
-        rows.create(f"job{number:04}")
+    with rows.database.write() as connection:
+        for number in range(total):
+            definition = JobDefinition(name=f"job{number}", path=f"{number}.lua", schedule="60")
+            jobs.insert_job(connection, definition, by="alice", at=rows.now)
 
     assert rows.reload() == total
     assert rows.queries.count_pending() == 0

@@ -94,9 +94,7 @@ def test_a_run_that_its_own_service_lost_track_of_is_closed_and_repeated(rows: R
 def finished_runs(rows: Rows, node: int, count: int) -> None:
     for _ in range(count):
         run = rows.running(node)
-        rows.record(
-            RecordBatch(output=[(run.run_id, 1, rows.now, "x\n")], finished=[(rows.ended(run), 1)])
-        )
+        rows.record(RecordBatch(output=[(run.run_id, 1, rows.now, "x\n")], finished=[(rows.ended(run), 1)]))
 
 
 def output_rows(rows: Rows) -> int:

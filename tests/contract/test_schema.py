@@ -52,7 +52,7 @@ def empty(tmp_path) -> Database:
 
 
 def test_an_empty_database_is_refused_with_the_command_that_fills_it(empty):
-    with pytest.raises(SchemaMismatchError, match="holds no Moontide schema.*Run: moontide migrate"):
+    with pytest.raises(SchemaMismatchError, match=r"holds no Moontide schema.*Run: moontide migrate"):
         check_schema(empty)
 
     assert found_version(empty) is None

@@ -73,7 +73,7 @@ def test_a_rename_moves_all_revisions_and_never_onto_another_script(rows: Rows):
     with rows.database.write() as connection:
         moved = rows.scripts.rename(connection, "a.lua", "c.lua")
         nothing = rows.scripts.rename(connection, "a.lua", "d.lua")
-    with pytest.raises(ConflictError, match="under b.lua already"), rows.database.write() as connection:
+    with pytest.raises(ConflictError, match=r"under b\.lua already"), rows.database.write() as connection:
         rows.scripts.rename(connection, "c.lua", "b.lua")
 
     assert (moved, nothing) == (True, False)

@@ -97,7 +97,7 @@ def test_an_edit_of_an_older_version_is_refused_and_names_who_was_first(rows: Ro
     seen = rows.queries.get_job(job_id)
     rows.service.update_job(job_id, replace(seen.definition, schedule="90"), expected_version=1, by="bob")
 
-    with pytest.raises(ConflictError, match="bob changed this job meanwhile. Nothing was saved"):
+    with pytest.raises(ConflictError, match=r"bob changed this job meanwhile\. Nothing was saved"):
         rows.service.update_job(job_id, replace(seen.definition, schedule="30"), expected_version=1, by="alice")
 
     assert rows.queries.get_job(job_id).definition.schedule == "90"

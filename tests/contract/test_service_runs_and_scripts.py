@@ -160,7 +160,7 @@ def test_a_script_knows_the_jobs_that_use_it_and_its_revisions(rows: Rows):
     script, revisions = rows.queries.get_script("a.lua"), rows.queries.list_revisions("a.lua")
 
     assert (script.source, script.revision, script.author, script.used_by) == ("größer", 2, "alice", {job_id: "job"})
-    assert [(revision.number, revision.size_bytes) for revision in revisions][0] == (2, 8)
+    assert (revisions[0].number, revisions[0].size_bytes) == (2, 8)
     for path in ("missing.lua", "a\0.lua"):
         with pytest.raises(NotFoundError):
             rows.queries.get_script(path)

@@ -21,6 +21,7 @@ from jobservice.bootstrap import ConsoleBackend
 from jobservice.domain.account import Role
 from jobservice.domain.run import RunId
 from jobservice.ports import ScriptProblem
+from jobservice.service import Service
 from jobservice.testing import FakeClock
 from tests.support.moontide import Moontide, copy_template, settings_for
 from tests.support.scripted_executor import ScriptedExecutor
@@ -130,13 +131,16 @@ class Console:
             session_absolute=timedelta(days=7),
             hasher=_CHEAP,
         )
+        checker = AtSignChecker()
         self.backend = ConsoleBackend(
             settings=moontide.settings,
-            service=moontide.service,
+            service=Service(
+                moontide.database, moontide.scripts, moontide.nodes, checker, moontide.clock, ring=lambda: None
+            ),
             queries=moontide.queries,
             accounts=self.accounts,
             clock=moontide.clock,
-            checker=AtSignChecker(),
+            checker=checker,
             secret_key=_SECRET_KEY,
             database=moontide.database,
         )
@@ -163,7 +167,6 @@ def make_console(folder: Path, template: Path, clock: FakeClock) -> Console:
     moontide = Moontide(settings_for(folder), executor, clock)
     # Nobody pulls the plug during these tests, so no commit need wait for the disk.
     event.listen(moontide.database.engine, "connect", lambda raw, _: raw.execute("PRAGMA synchronous = OFF"))
-    moontide.service._checker = AtSignChecker()
     moontide.waits_for_runs = False
     moontide.boot()
     return Console(moontide, executor)

@@ -62,7 +62,7 @@ _PLANNED_AHEAD = timedelta(seconds=2)
 class NoChecker:
     """Finds nothing wrong; for tests that check no scripts."""
 
-    def check(self, path: str, source: str) -> Sequence[ScriptProblem]:  # noqa: ARG002
+    def check(self, path: str, source: str) -> Sequence[ScriptProblem]:
         return ()
 
 

@@ -63,9 +63,7 @@ class Moontide:
         return self.start("service", "start", ready="The job service runs")
 
     def start_console(self, port: int) -> Process:
-        return self.start(
-            "console", ready="The console listens", extra={"MOONTIDE_BIND_PORT": str(port)}
-        )
+        return self.start("console", ready="The console listens", extra={"MOONTIDE_BIND_PORT": str(port)})
 
     def end_all(self) -> None:
         """Kill what a test left running."""

@@ -58,6 +58,6 @@ class ScriptedExecutor:
         self.finish(run_id, Outcome.CANCELLED)
         return True
 
-    def stop(self, grace: timedelta) -> None:  # noqa: ARG002
+    def stop(self, grace: timedelta) -> None:
         for run_id in list(self.running):
             self.finish(run_id, Outcome.ABANDONED)

@@ -35,7 +35,18 @@ def test_a_sound_definition_passes():
 
 @pytest.mark.parametrize(
     "path",
-    ["a.lua", "admin/x.lua", "a/b/c/d.lua", "-x.lua", "_.lua", "0.lua", "v1.2/job.lua", "a..lua", "a.lua.lua", "A-Z_9.lua"],
+    [
+        "a.lua",
+        "admin/x.lua",
+        "a/b/c/d.lua",
+        "-x.lua",
+        "_.lua",
+        "0.lua",
+        "v1.2/job.lua",
+        "a..lua",
+        "a.lua.lua",
+        "A-Z_9.lua",
+    ],
 )
 def test_relative_paths_of_plain_ascii_are_accepted(path):
     assert path_problem(path) is None
@@ -136,7 +147,8 @@ def test_a_description_of_up_to_2000_characters_passes(description):
 
 
 @pytest.mark.parametrize(
-    ("description", "said"), [("d" * 2_001, "at most 2,000 characters"), ("a\0b", "NUL"), ("a\ud800b", "not valid text")]
+    ("description", "said"),
+    [("d" * 2_001, "at most 2,000 characters"), ("a\0b", "NUL"), ("a\ud800b", "not valid text")],
 )
 def test_a_description_that_no_database_can_hold_is_refused(description, said):
     assert said in problems_of(description=description)["description"]

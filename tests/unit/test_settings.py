@@ -102,17 +102,19 @@ def test_the_message_holds_one_line_for_each_problem():
 
 
 def test_an_unknown_variable_is_a_problem_since_it_is_most_likely_a_typing_error():
-    assert problems_of(BIND_PROT="1") == [
-        "MOONTIDE_BIND_PROT is not a setting. docs/settings.md lists them all."
-    ]
+    assert problems_of(BIND_PROT="1") == ["MOONTIDE_BIND_PROT is not a setting. docs/settings.md lists them all."]
 
 
-@pytest.mark.parametrize(("text", "value"), [("true", True), ("1", True), ("YES", True), ("false", False), ("0", False)])
+@pytest.mark.parametrize(
+    ("text", "value"), [("true", True), ("1", True), ("YES", True), ("false", False), ("0", False)]
+)
 def test_a_switch_understands_common_words(text, value):
     assert read(SECURE_COOKIES=text).secure_cookies is value
 
 
-@pytest.mark.parametrize(("host", "loopback"), [("127.0.0.1", True), ("::1", True), ("localhost", True), ("0.0.0.0", False)])
+@pytest.mark.parametrize(
+    ("host", "loopback"), [("127.0.0.1", True), ("::1", True), ("localhost", True), ("0.0.0.0", False)]
+)
 def test_loopback_is_recognised(host, loopback):
     assert read(BIND_HOST=host).is_loopback_only is loopback
 

@@ -1,3 +1,5 @@
+from datetime import timedelta
+
 from jobservice.domain.job import JobStatus
 from jobservice.domain.run import Cause
 from tests.support.console import Console, Visitor, text_of
@@ -58,6 +60,13 @@ def test_reload_page_lists_each_change(console: Console, operator: Visitor) -> N
 def test_reload_twice_is_harmless(operator: Visitor) -> None:
     assert operator.post("/reload").status_code == 303
     assert operator.post("/reload").status_code == 303
+
+
+def test_reload_of_a_stopped_service_is_noted_and_said(console: Console, operator: Visitor) -> None:
+    console.moontide.clock.advance(timedelta(hours=1))
+    page = text_of(operator.follow(operator.post("/reload")))
+    assert "it happens when the service starts" in page
+    assert console.moontide.nodes.reload_waits()
 
 
 def test_delete_asks_and_says_what_goes(console: Console, admin: Visitor) -> None:

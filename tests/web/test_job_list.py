@@ -107,21 +107,6 @@ def test_wrong_parameter_is_named_with_what_is_allowed(admin: Visitor, query: st
     assert words in text_of(answer)
 
 
-def test_region_equals_the_block_in_the_page(console: Console, admin: Visitor) -> None:
-    console.moontide.add_job("")
-    region = admin.get("/jobs", region="job-list")
-    assert region.text.strip().startswith('<div id="job-list">')
-    assert region.text.strip() in admin.get("/jobs").text
-
-
-def test_unchanged_region_is_not_sent_again(console: Console, admin: Visitor) -> None:
-    console.moontide.add_job("")
-    digest = admin.get("/jobs", region="job-list").headers["Moontide-Digest"]
-    assert admin.get("/jobs", region="job-list", digest=digest).status_code == 204
-    console.moontide.add_job("", name="another")
-    assert admin.get("/jobs", region="job-list", digest=digest).status_code == 200
-
-
 def test_region_that_does_not_exist_is_refused(admin: Visitor) -> None:
     assert admin.get("/jobs", region="nothing").status_code == 400
 

@@ -56,6 +56,21 @@ def test_every_order_ends_once_after_its_output(start_pool: Callable[..., PoolRi
         assert kinds == ["started", "output", "finished"]
 
 
+def test_every_order_ends_once_while_workers_are_killed(start_pool: Callable[..., PoolRig]) -> None:
+    rig = start_pool(workers=2)
+    orders = [order(script(f"core.log({number}) return job.OK")) for number in range(3000)]
+    rig.pool.submit(orders)
+    for milestone in range(200, 3000, 400):
+        rig.events.wait_finished(orders[milestone].run_id)
+        for pid in pids(rig):
+            os.kill(pid, signal.SIGKILL)
+    for wanted in orders:
+        assert rig.events.wait_finished(wanted.run_id).outcome in {Outcome.OK, Outcome.ABANDONED}
+    assert {len(results) for results in rig.events.results.values()} == {1}
+    kept = [wanted for wanted in orders if rig.events.results[wanted.run_id][0].outcome is Outcome.OK]
+    assert len(kept) > 2900
+
+
 def test_times_are_the_injected_clocks(start_pool: Callable[..., PoolRig]) -> None:
     rig = start_pool()
     begun = rig.clock.now()
@@ -120,14 +135,6 @@ def test_pool_grows_while_runs_last_and_only_so_far(start_pool: Callable[..., Po
     assert rig.pool.report().waiting == 1
     for wanted in held:
         assert rig.pool.cancel(wanted.run_id)
-
-
-def test_crowd_of_short_runs_starts_no_more_processes(start_pool: Callable[..., PoolRig]) -> None:
-    rig = start_pool(workers=1, max_workers=8)
-    crowd = [order(SHORT) for _ in range(1000)]
-    rig.pool.submit(crowd)
-    rig.events.wait_finished(crowd[-1].run_id)
-    assert rig.pool.report().workers == 1
 
 
 def test_stop_waits_for_what_runs_within_its_grace(start_pool: Callable[..., PoolRig]) -> None:

@@ -62,9 +62,7 @@ def test_friday_script_logs_on_fridays_alone_and_sleeps_either_way(moontide: Moo
         (lua.script('core.mysql.select("products", {}) return job.OK'), "not configured"),
     ],
 )
-def test_invalid_return_or_file_deactivates_and_keeps_a_clear_error(
-    moontide: Moontide, source: str, said: str
-) -> None:
+def test_invalid_return_or_file_deactivates_and_keeps_a_clear_error(moontide: Moontide, source: str, said: str) -> None:
     job_id = moontide.add_job(source)
 
     moontide.advance(61)

@@ -220,7 +220,9 @@ def test_service_is_reloading_from_the_press_until_it_is_done(moontide: Moontide
     assert moontide.queries.service_status().state is ServiceState.RUNNING
 
 
-def test_run_once_runs_once_a_boot_and_not_again_with_a_reload(moontide: Moontide, new_pool: Callable[[], LuaPool]) -> None:
+def test_run_once_runs_once_a_boot_and_not_again_with_a_reload(
+    moontide: Moontide, new_pool: Callable[[], LuaPool]
+) -> None:
     job_id = moontide.add_job(lua.OK, schedule="30", run_once=True)
     assert moontide.job(job_id).row.status is JobStatus.ONCE_PENDING
     moontide.advance(31)
@@ -258,7 +260,9 @@ def test_run_once_that_exits_or_fails_is_inactive_and_not_done(moontide: Moontid
     assert job.row.active is False
 
 
-def test_inactive_run_once_never_runs_not_even_after_a_restart(moontide: Moontide, new_pool: Callable[[], LuaPool]) -> None:
+def test_inactive_run_once_never_runs_not_even_after_a_restart(
+    moontide: Moontide, new_pool: Callable[[], LuaPool]
+) -> None:
     job_id = moontide.add_job(lua.OK, schedule="30", run_once=True, active=False)
     moontide.advance(60)
     moontide.restart(new_pool())

@@ -170,7 +170,7 @@ def upgrade() -> None:
     op.create_table(
         "job_state",
         sa.Column("job_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
-        sa.Column("loaded", sa.JSON(none_as_null=True), nullable=True, comment="the definition in force"),
+        sa.Column("loaded", sa.Text(), nullable=True, comment="the definition in force"),
         sa.Column("status", sa.String(length=20), nullable=False),
         sa.Column("next_fire_at", sa.BigInteger(), nullable=True),
         sa.Column("began_at", sa.BigInteger(), nullable=True, comment="when it was loaded first, or revived"),
