@@ -52,6 +52,7 @@ def main() -> None:
     """Serve for ``sys.argv[1]`` seconds and print what was seen."""
     seconds = float(sys.argv[1])
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+    logging.getLogger("apscheduler").setLevel(logging.ERROR)
     settings, clock = Settings.from_environment(), SystemClock()
     began = time.monotonic()
     database = Database(settings.database_url)
@@ -74,11 +75,19 @@ def main() -> None:
         {
             "start_s": start_s,
             "cpu_share": cpu / wall,
+            "cpu_s": cpu,
+            "workers_cpu_s": _workers_cpu_s(),
             "rss_mib": _rss_mib(),
             "handed_over": [(run_id, instant.timestamp()) for run_id, instant in timed.handed_over],
         },
         sys.stdout,
     )
+
+
+def _workers_cpu_s() -> float:
+    """Return what the ended workers used, their starts included."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _rss_mib() -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -238,12 +238,12 @@ def _cursor(before: str | None) -> int | None:
     return int(before)
 
 
-def _loaded(row: Mapping[str, Any]) -> JobDefinition | None:
+def _loaded(row: reading.Row) -> JobDefinition | None:
     loaded: JobDefinition | None = row["loaded"]
     return loaded
 
 
-def _in_force(row: Mapping[str, Any]) -> JobDefinition | None:
+def _in_force(row: reading.Row) -> JobDefinition | None:
     """Return the definition in force; EXIT and errors switch Active off in it without a reload."""
     loaded = _loaded(row)
     if loaded is None or row["status"] != JobStatus.INACTIVE:
@@ -258,13 +258,13 @@ def _words(schedule: str) -> str:
         return schedule
 
 
-def _pending(row: Mapping[str, Any]) -> str | None:
+def _pending(row: reading.Row) -> str | None:
     if not row["waiting"]:
         return None
     return "new" if row["loaded"] is None else "changed"
 
 
-def _job_row(row: Mapping[str, Any]) -> JobRow:
+def _job_row(row: reading.Row) -> JobRow:
     loaded = _loaded(row)
     return JobRow(
         job_id=JobId(row["id"]),
@@ -284,7 +284,7 @@ def _job_row(row: Mapping[str, Any]) -> JobRow:
     )
 
 
-def _run_row(row: Mapping[str, Any]) -> RunRow:
+def _run_row(row: reading.Row) -> RunRow:
     started, finished = row["started_at"], row["finished_at"]
     return RunRow(
         run_id=RunId(row["id"]),

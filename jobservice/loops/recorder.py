@@ -17,6 +17,8 @@ from jobservice.store.runs import FinishedRun, RecordBatch, RunStore
 
 FLUSH_INTERVAL = timedelta(milliseconds=25)
 OUTPUT_CHUNK_CHARS = 64 * 1024
+ENDS_A_BATCH = 500
+"""Most ends that one transaction records."""
 
 log = logging.getLogger(__name__)
 
@@ -103,15 +105,21 @@ class Recorder:
 
         :raises StoreUnavailableError: nothing was written; everything is kept for the next step.
         """
+        recorded = 0
         with self._flushing:
-            batch = self._take()
-            if not batch:
-                return 0
-            try:
-                return self._write(batch, now)
-            except StoreUnavailableError:
-                self._put_back(batch)
-                raise
+            while batch := self._take():
+                try:
+                    recorded += self._write(batch, now)
+                except StoreUnavailableError:
+                    self._put_back(batch)
+                    raise
+                except Exception:
+                    # What cannot be written is closed by the reaper; the jobs must not wait for it.
+                    self._release(batch)
+                    raise
+                if len(batch.finished) < ENDS_A_BATCH:
+                    break
+        return recorded
 
     def _take(self) -> RecordBatch:
         with self._lock:
@@ -120,6 +128,8 @@ class Recorder:
                 active.seal(self._batch)
             self._with_output.clear()
             batch, self._batch = self._batch, RecordBatch()
+            # A bounded transaction lets the other writers in.
+            batch.finished, self._batch.finished = batch.finished[:ENDS_A_BATCH], batch.finished[ENDS_A_BATCH:]
         return batch
 
     def _put_back(self, batch: RecordBatch) -> None:
@@ -139,8 +149,11 @@ class Recorder:
                 "Ends of runs were refused: another node has closed them",
                 extra={"event": "stale_fence", "run_ids": sorted(refused)},
             )
-        self.on_recorded([(ended.run, ended.result.outcome) for ended, _ in batch.finished])
+        self._release(batch)
         return len(batch.finished)
+
+    def _release(self, batch: RecordBatch) -> None:
+        self.on_recorded([(ended.run, ended.result.outcome) for ended, _ in batch.finished])
 
 
 class _Active:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -15,6 +14,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, Operation
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from jobservice.domain.errors import StoreUnavailableError
+from jobservice.store.turns import Turns
 
 __all__ = ["Connection", "Database", "IntegrityError"]
 
@@ -38,7 +38,7 @@ class Database:
             _make_folder(Path(parsed.database).parent)
         self.engine = create_engine(url, pool_size=pool_size, max_overflow=pool_size, pool_timeout=10)
         # SQLite's busy handler sleeps without a queue; within one process a lock hands the turn on at once.
-        self._turn = threading.Lock() if self.is_sqlite else None
+        self._turn = Turns() if self.is_sqlite else None
         if self.is_sqlite:
             event.listen(self.engine, "connect", _prepare_sqlite)
             event.listen(self.engine, "begin", _begin_sqlite)

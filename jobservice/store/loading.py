@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import RowMapping, bindparam, select, update
 
 from jobservice.domain.job import JobDefinition, JobId, JobStatus
 from jobservice.domain.run import RunState
@@ -118,7 +118,7 @@ _LOAD = (
 )
 
 
-def _in_force(row: Mapping[str, Any]) -> InForce:
+def _in_force(row: RowMapping) -> InForce:
     return InForce(
         loaded=row["loaded"],
         status=JobStatus(row["status"]),
@@ -128,7 +128,7 @@ def _in_force(row: Mapping[str, Any]) -> InForce:
     )
 
 
-def _effective(row: Mapping[str, Any]) -> JobDefinition:
+def _effective(row: RowMapping) -> JobDefinition:
     """Return the definition that comes into force: the edited one where it waits, else the one in force."""
     if row["waiting"] or row["loaded"] is None:
         return definition_of(row)
@@ -136,7 +136,7 @@ def _effective(row: Mapping[str, Any]) -> JobDefinition:
     return loaded
 
 
-def _state_row(row: Mapping[str, Any], definition: JobDefinition, after: Loaded, now: datetime) -> dict[str, Any]:
+def _state_row(row: RowMapping, definition: JobDefinition, after: Loaded, now: datetime) -> dict[str, Any]:
     return {
         "key_job": row["id"],
         "new_loaded": definition,

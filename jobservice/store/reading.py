@@ -12,6 +12,9 @@ from jobservice.domain.run import Cause, RunId, RunState
 from jobservice.store import tables as t
 from jobservice.store.types import is_key, is_text
 
+Row = RowMapping
+"""A row by column name."""
+
 _RUNNING_RUN = (
     select(func.min(t.run.c.id))
     .where(t.run.c.job_id == t.job.c.id, t.run.c.state == RunState.RUNNING, t.run.c.state != RunState.FINISHED)
