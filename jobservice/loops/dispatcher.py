@@ -27,12 +27,13 @@ _MIB = 1024 * 1024
 
 
 class ClaimedRun(NamedTuple):
-    """A run that is on record as this node's to start, with the script as it is now."""
+    """A run that is on record as this node's to start, ready to be handed over."""
 
     fire_time: datetime
     run_id: RunId
     run: ArmedRun
-    script: StoredScript | None
+    order: RunOrder
+    revision: int | None
 
 
 class Dispatcher:
@@ -127,7 +128,8 @@ class Dispatcher:
         if self.shares_database:
             runs = self._without_overlaps_elsewhere(runs, now)
         scripts = self._scripts.read_all(run.definition.path for run in runs)
-        return [ClaimedRun(run.fire_time, run.run_id, run, scripts.get(run.definition.path)) for run in runs]
+        offset = now.astimezone(self._zone).utcoffset() or timedelta(0)
+        return [_ready(run, scripts.get(run.definition.path), offset) for run in runs]
 
     def _without_overlaps_elsewhere(self, runs: Sequence[ArmedRun], now: datetime) -> list[ArmedRun]:
         job_ids = [run.job_id for run in runs if run.definition.overlap is not OverlapPolicy.ALLOW]
@@ -151,7 +153,6 @@ class Dispatcher:
             return self._next_hand_over()
 
     def _take_due(self, now: datetime) -> list[RunOrder]:
-        offset = now.astimezone(self._zone).utcoffset() or timedelta(0)
         orders: list[RunOrder] = []
         with self._lock:
             while self._claimed and self._claimed[0].fire_time <= now and len(orders) < HAND_OVER_BATCH:
@@ -159,8 +160,8 @@ class Dispatcher:
                 if self._may_start(claimed.run, now):
                     self._running[claimed.run_id] = claimed.run
                     self._running_by_job[claimed.run.job_id] += 1
-                    self._recorder.begin(claimed.run, claimed.script.revision if claimed.script else None)
-                    orders.append(_order(claimed, offset))
+                    self._recorder.begin(claimed.run, claimed.revision)
+                    orders.append(claimed.order)
         return orders
 
     def _may_start(self, run: ArmedRun, now: datetime) -> bool:
@@ -295,18 +296,18 @@ class Dispatcher:
         return self._claimed[0].fire_time if self._claimed else None
 
 
-def _order(claimed: ClaimedRun, utc_offset: timedelta) -> RunOrder:
-    run = claimed.run
+def _ready(run: ArmedRun, script: StoredScript | None, utc_offset: timedelta) -> ClaimedRun:
     definition = run.definition
-    return RunOrder(
+    order = RunOrder(
         run_id=run.run_id,
         fence=run.fence,
         job_id=run.job_id,
         job_name=definition.name,
         path=definition.path,
-        source=claimed.script.source if claimed.script else None,
+        source=script.source if script else None,
         time_limit=timedelta(seconds=definition.time_limit_s),
         memory_limit_bytes=definition.memory_limit_mib * _MIB,
         isolation=definition.isolation,
         utc_offset=utc_offset,
     )
+    return ClaimedRun(run.fire_time, run.run_id, run, order, script.revision if script else None)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, bindparam, delete, false, literal_column, select, update
+from sqlalchemy import ColumnElement, Connection, FromClause, bindparam, delete, false, literal_column, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from jobservice.domain.fire_plan import FirePlan, PlannedFire
@@ -259,17 +259,34 @@ def retract(
     """Take back armed runs that have not started, as if they had never been planned.
 
     A scheduled one is removed, and its job's next fire time goes back to it
-    where the job still waits for fire times; one asked for by hand, or a
-    repeat, is queued again.
+    where the job still waits for fire times.  One that a later fire time of
+    its job has passed cannot be planned again, so it is queued; so is one
+    asked for by hand, and a repeat.
 
     :param job_ids: of these jobs, or
     :param node_ids: leased by these nodes.
     """
-    chosen = t.run.c.job_id.in_(job_ids or []) if node_ids is None else t.run.c.node_id.in_(node_ids)
-    leased = (t.run.c.state == RunState.LEASED) & (t.run.c.state != RunState.FINISHED) & chosen
-    requeue = update(t.run).where(leased, t.run.c.cause != Cause.SCHEDULE)
+
+    def leased(run: FromClause) -> ColumnElement[bool]:
+        chosen = run.c.job_id.in_(job_ids or []) if node_ids is None else run.c.node_id.in_(node_ids)
+        return (run.c.state == RunState.LEASED) & (run.c.state != RunState.FINISHED) & chosen
+
+    # Until this ends, no other node may plan what comes after the fire times that are looked at.
+    jobs = select(t.run.c.job_id).where(leased(t.run))
+    state = select(t.job_state.c.job_id).where(t.job_state.c.job_id.in_(jobs)).order_by(t.job_state.c.job_id)
+    if not connection.execute(state.with_for_update()).all():
+        return
+    later = t.run.alias("later")
+    passed = select(later.c.id).where(
+        later.c.job_id == t.run.c.job_id,
+        later.c.fire_time > t.run.c.fire_time,
+        later.c.cause == Cause.SCHEDULE,
+        ~leased(later),
+    )
+    requeue = update(t.run).where(leased(t.run), (t.run.c.cause != Cause.SCHEDULE) | passed.exists())
     connection.execute(requeue.values(state=RunState.QUEUED, node_id=None))
-    removed = connection.execute(delete(t.run).where(leased).returning(t.run.c.job_id, t.run.c.first_fire_time)).all()
+    taken = delete(t.run).where(leased(t.run)).returning(t.run.c.job_id, t.run.c.first_fire_time)
+    removed = connection.execute(taken).all()
     earliest: dict[int, datetime] = {}
     for job_id, fire_time in removed:
         earliest[job_id] = min(fire_time, earliest.get(job_id, fire_time))
