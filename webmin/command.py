@@ -16,6 +16,7 @@ import click
 from jobservice.bootstrap import ConsoleBackend, build_console_backend
 from jobservice.cli.main import cli
 from jobservice.cli.output import ExitCode, reports_errors
+from jobservice.cli.parent import end_with_parent
 from jobservice.domain.errors import SchemaMismatchError, SettingsError
 from jobservice.settings import Settings
 from jobservice.store.engine import Database
@@ -38,9 +39,12 @@ def console_address(settings: Settings) -> str:
 
 
 @click.command()
+@click.option("--parent", type=int, hidden=True, help="End when this process does.")
 @reports_errors
-def console() -> None:
+def console(parent: int | None) -> None:
     """Serve the web console in the foreground until SIGTERM or Ctrl-C."""
+    if parent is not None:
+        end_with_parent(parent)
     from webmin.app import serve  # noqa: PLC0415 - the other commands start faster without Flask
 
     settings = Settings.from_environment()
@@ -130,7 +134,8 @@ class _Pair:
 
     def _start(self, name: str) -> float:
         self._children[name] = subprocess.Popen(
-            [sys.executable, "-m", "webmin", *self._commands[name]], start_new_session=True
+            [sys.executable, "-m", "webmin", *self._commands[name], "--parent", str(os.getpid())],
+            start_new_session=True,
         )
         return time.monotonic()
 

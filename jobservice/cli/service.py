@@ -15,6 +15,7 @@ import click
 
 from jobservice.bootstrap import build_console_backend, build_service, lock_path
 from jobservice.cli.output import ExitCode, print_json, reports_errors, shown_time
+from jobservice.cli.parent import end_with_parent
 from jobservice.lock import holder_of
 from jobservice.read_models import ServiceState
 from jobservice.settings import Settings
@@ -31,13 +32,16 @@ def service() -> None:
 
 
 @service.command()
+@click.option("--parent", type=int, hidden=True, help="End when this process does.")
 @reports_errors
-def start() -> None:
+def start(parent: int | None) -> None:
     """Run the job service in the foreground until SIGTERM or Ctrl-C.
 
     What runs at the stop gets MOONTIDE_STOP_GRACE_SECONDS to finish; the
     rest is killed and repeated at the next start.
     """
+    if parent is not None:
+        end_with_parent(parent)
     settings = Settings.from_environment()
     logging.getLogger().setLevel(settings.log_level)
     running = build_service(settings)

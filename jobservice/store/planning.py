@@ -274,8 +274,7 @@ def retract(
     # Until this ends, no other node may plan what comes after the fire times that are looked at.
     jobs = select(t.run.c.job_id).where(leased(t.run))
     state = select(t.job_state.c.job_id).where(t.job_state.c.job_id.in_(jobs)).order_by(t.job_state.c.job_id)
-    if not connection.execute(state.with_for_update()).all():
-        return
+    connection.execute(state.with_for_update()).all()
     later = t.run.alias("later")
     passed = select(later.c.id).where(
         later.c.job_id == t.run.c.job_id,
