@@ -141,6 +141,7 @@ class Service:
         with self._database.write() as connection:
             job = jobs.get(connection, job_id)
             retract(connection, [job_id])
+            runs.cancel_waiting(connection, job_id, by=by, at=now)
             jobs.deactivate(connection, job_id, by=by, at=now)
             audit.record(connection, "job.deactivate", at=now, by=by, subject=job.definition.name)
         self._ring()

@@ -40,9 +40,6 @@ class StatusChange:
         return self.sets_next
 
 
-_NOTHING = StatusChange()
-
-
 def after_run(result: RunResult, *, definition: JobDefinition, status: JobStatus, schedule: Schedule) -> StatusChange:
     """Return what a run's end does to its job.
 
@@ -51,7 +48,8 @@ def after_run(result: RunResult, *, definition: JobDefinition, status: JobStatus
     24 hours from the start of the run; with a calendar schedule the first
     fire time from then on.  STOP and EXIT plan nothing more.  An error, a
     time-out or a broken worker deactivates like EXIT.  A cancelled or
-    abandoned run changes nothing: neither is the script's word.
+    abandoned run changes nothing, for neither is the script's word; but a
+    Run Once job whose run was cancelled has had its chance in this boot.
 
     :param status: the job's status when the run ended.
     :param definition: the definition that was in force.
@@ -59,8 +57,8 @@ def after_run(result: RunResult, *, definition: JobDefinition, status: JobStatus
     outcome = result.outcome
     if outcome is Outcome.EXIT or outcome in CRITICAL_OUTCOMES:
         return StatusChange(JobStatus.INACTIVE, sets_next=True, deactivates=True)
-    if outcome not in {Outcome.OK, Outcome.SLEEP, Outcome.STOP} or status is JobStatus.INACTIVE:
-        return _NOTHING
+    if status is JobStatus.INACTIVE or outcome is Outcome.ABANDONED:
+        return StatusChange()
     if definition.run_once:
         return StatusChange(JobStatus.ONCE_DONE, sets_next=True, ran_once=True)
     if outcome is Outcome.STOP:
@@ -68,7 +66,7 @@ def after_run(result: RunResult, *, definition: JobDefinition, status: JobStatus
     if outcome is Outcome.SLEEP:
         wake = result.started_at + (result.sleep or SLEEP_DURATION)
         return StatusChange(JobStatus.SLEEPING, next_fire_at=_wake_time(schedule, wake), sets_next=True)
-    return _NOTHING
+    return StatusChange()
 
 
 def _wake_time(schedule: Schedule, wake: datetime) -> datetime | None:

@@ -122,7 +122,9 @@ class Dispatcher:
 
     def _claim(self, batch: Sequence[ArmedRun], now: datetime) -> list[ClaimedRun]:
         kept = self._store.claim(batch, node_id=self._node_id)
-        runs = [run for run in batch if run.run_id in kept]
+        # Of a run that was taken back and leased again, the newer lease is the one on record.
+        newest = {run.run_id: run for run in sorted(batch, key=lambda run: run.fence)}
+        runs = [run for run_id, run in newest.items() if run_id in kept]
         if not runs:
             return []
         if self.shares_database:

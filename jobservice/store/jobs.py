@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -10,7 +11,7 @@ from sqlalchemy import Connection, RowMapping, delete, insert, select, update
 
 from jobservice.domain.errors import NotFoundError
 from jobservice.domain.job import JobDefinition, JobId, JobStatus
-from jobservice.domain.run import RunState
+from jobservice.domain.run import Cause, Outcome, RunState
 from jobservice.store import tables as t
 from jobservice.store.types import is_key
 
@@ -93,6 +94,22 @@ def deactivate(connection: Connection, job_id: JobId, *, by: str, at: datetime) 
     )
     connection.execute(
         update(t.job_state).where(t.job_state.c.job_id == job_id).values(status=JobStatus.INACTIVE, next_fire_at=None)
+    )
+    close_waiting(connection, [job_id], at=at)
+
+
+def close_waiting(connection: Connection, job_ids: Sequence[int], *, at: datetime) -> None:
+    """Close the fire times of inactive jobs that waited until their job was free."""
+    waiting = (t.run.c.state == RunState.QUEUED) & (t.run.c.state != RunState.FINISHED)
+    connection.execute(
+        update(t.run)
+        .where(waiting, t.run.c.job_id.in_(job_ids), t.run.c.cause == Cause.SCHEDULE)
+        .values(
+            state=RunState.FINISHED,
+            outcome=Outcome.CANCELLED,
+            note="The job was deactivated before it started.",
+            finished_at=at,
+        )
     )
 
 

@@ -13,7 +13,7 @@ from jobservice.domain.run import RunState
 from jobservice.domain.status import InForce, Loaded
 from jobservice.store import tables as t
 from jobservice.store.engine import Database
-from jobservice.store.jobs import definition_of
+from jobservice.store.jobs import close_waiting, definition_of
 from jobservice.store.planning import retract
 
 BATCH = 500
@@ -61,6 +61,8 @@ class LoadStore:
             ]
             if changes:
                 connection.execute(_LOAD, changes)
+                inactive = [row["key_job"] for row in changes if row["new_status"] is JobStatus.INACTIVE]
+                close_waiting(connection, inactive, at=now)
                 connection.execute(
                     update(t.job).where(t.job.c.id.in_([row["id"] for row in rows])).values(waiting=False)
                 )

@@ -168,14 +168,33 @@ class PlanStore:
         return set(connection.execute(going_on).scalars())
 
 
+_other = t.run.alias("other")
+_EARLIER_IN_QUEUE = (
+    select(_other.c.id)
+    .where(
+        _other.c.job_id == t.run.c.job_id,
+        _other.c.state == RunState.QUEUED,
+        _other.c.state != RunState.FINISHED,
+        _other.c.id < t.run.c.id,
+    )
+    .exists()
+)
+_GOES_ON = (
+    select(_other.c.id)
+    .where(_other.c.job_id == t.run.c.job_id, _other.c.state == RunState.RUNNING, _other.c.state != RunState.FINISHED)
+    .exists()
+)
+
 _QUEUED = (
     select(t.run.c.id.label("run_id"), t.run.c.job_id, t.run.c.fire_time, t.run.c.attempt, t.run.c.fence, t.run.c.cause)
     .add_columns(t.job_state.c.loaded, *(column for column in t.job.c if column.name != "id"))
     .join(t.job, t.job.c.id == t.run.c.job_id)
     .join(t.job_state, t.job_state.c.job_id == t.run.c.job_id)
     .where(t.run.c.state == RunState.QUEUED, t.run.c.state != RunState.FINISHED)
+    .where((t.job.c.overlap == OverlapPolicy.ALLOW) | ~(_EARLIER_IN_QUEUE | _GOES_ON))
     .order_by(t.run.c.id)
 )
+"""One queued run of each job that is free, so that many of one job never hold up the others."""
 
 _CLOSE_CANCELLED = (
     update(t.run)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, bindparam, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, delete, func, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from jobservice.domain.job import JobId, JobStatus
@@ -68,10 +69,15 @@ class RunStore:
         :returns: the runs that are still this node's and wanted; the others
             were retracted, cancelled or taken over, and must not start.
         """
+        by_fence: defaultdict[int, list[RunId]] = defaultdict(list)
+        for run in runs:
+            by_fence[run.fence].append(run.run_id)
+        # A run that was taken back and leased again may still be armed here with the fence it had before.
+        ours = or_(*((t.run.c.id.in_(ids)) & (t.run.c.fence == fence) for fence, ids in by_fence.items()))
         claimed = (
             update(t.run)
             .where(
-                t.run.c.id.in_([run.run_id for run in runs]),
+                ours,
                 t.run.c.state == RunState.LEASED,
                 t.run.c.node_id == node_id,
                 t.run.c.cancel_requested.is_(False),
@@ -227,14 +233,9 @@ class RunStore:
         The newest run of a job stays, however old, so that the list still
         shows when it ran last.
         """
-        newest = (
-            select(t.job_state.c.job_id)
-            .where(t.job_state.c.job_id == t.run.c.job_id, t.job_state.c.last_run_id == t.run.c.id)
-            .exists()
-        )
         return self._purge(
             select(t.run.c.id)
-            .where(t.run.c.state == RunState.FINISHED, t.run.c.created_at < finished_before, ~newest)
+            .where(t.run.c.state == RunState.FINISHED, t.run.c.created_at < finished_before, ~_IS_NEWEST_THAT_RAN)
             .order_by(t.run.c.id)
             .limit(limit)
         )
@@ -271,6 +272,7 @@ class RunStore:
         return self._purge(
             select(t.run.c.id)
             .where(t.run.c.job_id == job_id, t.run.c.id <= newest_victim, t.run.c.state == RunState.FINISHED)
+            .where(~_IS_NEWEST_THAT_RAN)
             .order_by(t.run.c.id)
             .limit(limit)
         )
@@ -284,6 +286,11 @@ class RunStore:
         return len(ids)
 
 
+_IS_NEWEST_THAT_RAN = (
+    select(t.job_state.c.job_id)
+    .where(t.job_state.c.job_id == t.run.c.job_id, t.job_state.c.last_run_id == t.run.c.id)
+    .exists()
+)
 _OURS = (t.run.c.id == bindparam("key_id")) & (t.run.c.fence == bindparam("key_fence"))
 _RUNNING = _OURS & (t.run.c.state == RunState.RUNNING)
 _START = update(t.run).where(_RUNNING).values(started_at=bindparam("at"), revision=bindparam("rev"))
@@ -452,6 +459,17 @@ def _repeat(connection: Connection, row: dict[str, Any], *, allowed: bool, now: 
         )
     )
     return _REPEATED
+
+
+def cancel_waiting(connection: Connection, job_id: JobId, *, by: str, at: datetime) -> None:
+    """Close a job's queued runs that nobody asked for by hand; they were part of its schedule."""
+    waiting = (t.run.c.job_id == job_id) & (t.run.c.state == RunState.QUEUED) & (t.run.c.state != RunState.FINISHED)
+    reason = f"Cancelled before it started: {by} deactivated the job."
+    connection.execute(
+        update(t.run)
+        .where(waiting, t.run.c.cause != Cause.HAND)
+        .values(state=RunState.FINISHED, outcome=Outcome.CANCELLED, note=reason, finished_at=at)
+    )
 
 
 def request_run(connection: Connection, *, job_id: JobId, path: str, by: str, at: datetime) -> RunId:

@@ -54,6 +54,8 @@ job = Table(
     Column("created_at", Instant, nullable=False),
     Column("updated_at", Instant, nullable=False),
     Column("updated_by", _NAME, nullable=False),
+    # SQLite would give the id of a deleted job to the next one, and with it what is left of its history.
+    sqlite_autoincrement=True,
 )
 Index("ix_job_waiting", job.c.id, sqlite_where=text("waiting"), postgresql_where=text("waiting"))
 
@@ -124,6 +126,8 @@ run = Table(
     Column("started_at", Instant),
     Column("finished_at", Instant),
     UniqueConstraint("job_id", "fire_time", "attempt"),
+    # A service still holds the id of a run that was taken back; no other run may have it.
+    sqlite_autoincrement=True,
 )
 Index("ix_run_job_id_id", run.c.job_id, run.c.id)
 _UNFINISHED = text("state <> 'finished'")

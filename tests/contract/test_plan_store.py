@@ -185,8 +185,9 @@ def test_retract_queues_a_run_by_hand_again_and_leaves_what_runs_alone(rows: Row
 def test_retract_gives_an_inactive_job_no_new_fire_time(rows: Rows):
     node, job_id = rows.node(), rows.job()
     rows.plan(node)
-
-    rows.service.deactivate_job(job_id, by="alice")
+    with rows.database.write() as connection:
+        connection.exec_driver_sql("UPDATE job_state SET status = 'inactive', next_fire_at = NULL")
+        retract(connection, [job_id])
 
     assert rows.run_rows() == []
     assert rows.state_row(job_id).next_fire_at is None

@@ -135,6 +135,26 @@ def test_an_end_with_a_stale_fence_is_refused_and_changes_nothing(rows: Rows):
     assert rows.queries.get_job(job_id).definition.active
 
 
+def test_an_older_fence_is_refused_also_while_the_run_goes_on_under_a_newer_one(rows: Rows):
+    first, second = rows.node(), rows.node()
+    job_id = rows.job(overlap=OverlapPolicy.QUEUE)
+    stale = rows.running(first)
+    rows.record(RecordBatch(requeued=[stale]))
+    (current,) = rows.plans.lease_queued(node_id=second, limit=10, now=rows.now)
+    rows.runs.claim([current], node_id=second)
+
+    refused = rows.finish(rows.ended(stale, Outcome.EXIT))
+    rows.record(RecordBatch(skipped=[(stale, Outcome.SKIPPED, "stale", rows.now)], requeued=[stale]))
+    going_on = rows.run_rows()[0]
+    accepted = rows.finish(rows.ended(current))
+
+    assert refused == {stale.run_id}
+    assert (going_on.state, going_on.node_id, going_on.note) == (RunState.RUNNING, second, "")
+    assert rows.queries.get_job(job_id).definition.active
+    assert accepted == set()
+    assert rows.run_rows()[0].outcome == Outcome.OK
+
+
 def test_in_one_batch_the_stale_end_is_refused_and_the_others_count(rows: Rows):
     stale_node, node = rows.node(), rows.node()
     rows.job("stale")

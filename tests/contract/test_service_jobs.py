@@ -11,6 +11,7 @@ from jobservice.domain.errors import ConflictError, InvalidInputError, NotFoundE
 from jobservice.domain.job import JobDefinition, JobStatus
 from jobservice.domain.run import Outcome
 from jobservice.service import TEMPLATE, Service
+from jobservice.store import jobs
 from tests.contract.rows import Rows
 from tests.support.moontide import NoChecker
 
@@ -100,6 +101,18 @@ def test_an_edit_of_an_older_version_is_refused_and_names_who_was_first(rows: Ro
     with pytest.raises(ConflictError, match=r"bob changed this job meanwhile\. Nothing was saved"):
         rows.service.update_job(job_id, replace(seen.definition, schedule="30"), expected_version=1, by="alice")
 
+    assert rows.queries.get_job(job_id).definition.schedule == "90"
+
+
+def test_the_store_itself_refuses_an_older_version_so_that_a_lost_race_writes_nothing(rows: Rows):
+    job_id = rows.create()
+    rows.edit(job_id, schedule="90")
+    stale = JobDefinition(name="job", path="job.lua", schedule="30")
+
+    with rows.database.write() as connection:
+        stored = jobs.update_job(connection, job_id, stale, expected_version=1, by="alice", at=rows.now)
+
+    assert stored is False
     assert rows.queries.get_job(job_id).definition.schedule == "90"
 
 

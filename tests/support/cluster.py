@@ -162,6 +162,17 @@ class Cluster(Moontide):
         with self.database.read() as connection:
             return list(connection.execute(query).all())
 
+    def planned_up_to(self, job_id: JobId) -> datetime | None:
+        """Return the first fire time that is not planned yet; the job list shows the first that has not started."""
+        with self.database.read() as connection:
+            state = select(t.job_state.c.next_fire_at).where(t.job_state.c.job_id == job_id)
+            return connection.execute(state).scalar_one()
+
+    def check_history(self, job_id: JobId, *, interval_s: float) -> None:
+        """Check that every fire time up to the next one is on record once, and nothing was started twice."""
+        check_history(self.run_rows(job_id), interval_s=interval_s, until=self.planned_up_to(job_id))
+        check_nothing_started_twice(self.all_orders())
+
     def set_state(self, job_id: JobId, **values: Any) -> None:
         """Write into a job's state behind the service's back."""
         with self.database.write() as connection:

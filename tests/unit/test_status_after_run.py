@@ -111,10 +111,17 @@ def test_ok_sleep_and_stop_all_end_a_run_once_job_for_this_boot(outcome):
     assert ended == StatusChange(JobStatus.ONCE_DONE, next_fire_at=None, sets_next=True, ran_once=True)
 
 
-@pytest.mark.parametrize("definition", [RECURRING, ONCE], ids=["recurring", "once"])
 @pytest.mark.parametrize("outcome", NO_WORD_OF_THE_SCRIPT)
-def test_an_end_that_is_not_the_scripts_word_changes_nothing(definition, outcome):
-    assert change(outcome, definition) == StatusChange()
+def test_an_end_that_is_not_the_scripts_word_changes_nothing(outcome):
+    assert change(outcome, RECURRING) == StatusChange()
+
+
+def test_an_abandoned_run_once_is_still_pending():
+    assert change(Outcome.ABANDONED, ONCE) == StatusChange()
+
+
+def test_a_cancelled_run_once_has_had_its_chance_in_this_boot():
+    assert change(Outcome.CANCELLED, ONCE) == StatusChange(JobStatus.ONCE_DONE, sets_next=True, ran_once=True)
 
 
 @pytest.mark.parametrize("definition", [RECURRING, ONCE], ids=["recurring", "once"])

@@ -13,7 +13,6 @@ from tests.support import lua
 from tests.support.cluster import (
     Cluster,
     check_attempts,
-    check_history,
     check_nothing_started_twice,
     keeps_running,
     outcomes,
@@ -49,8 +48,7 @@ def check_life_goes_on(cluster: Cluster, job_id: JobId, first: list[tuple[int, O
     assert rows[0].fire_time == fire_time
     assert outcomes([row for row in rows if row.fire_time == fire_time]) == first
     assert outcomes([row for row in rows if row.fire_time > fire_time]) == [(1, Outcome.OK)] * 3
-    check_history(rows, interval_s=INTERVAL_S, until=cluster.job(job_id).row.next_fire_at)
-    check_nothing_started_twice(cluster.all_orders())
+    cluster.check_history(job_id, interval_s=INTERVAL_S)
 
 
 @pytest.mark.parametrize("repeat", [True, False])
@@ -176,8 +174,7 @@ def test_a_crash_in_the_middle_of_many_jobs_loses_no_fire_time(cluster: Cluster)
     cluster.advance(20)
 
     for n, job_id in enumerate(jobs):
-        check_history(cluster.run_rows(job_id), interval_s=5 + n, until=cluster.job(job_id).row.next_fire_at)
-    check_nothing_started_twice(cluster.all_orders())
+        cluster.check_history(job_id, interval_s=5 + n)
 
 
 def test_a_reload_that_was_asked_for_survives_a_crash(cluster: Cluster) -> None:

@@ -68,6 +68,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_job")),
         sa.UniqueConstraint("name", name=op.f("uq_job_name")),
         sa.UniqueConstraint("path", name=op.f("uq_job_path")),
+        sqlite_autoincrement=True,
     )
     op.create_index(
         "ix_job_waiting",
@@ -135,6 +136,7 @@ def upgrade() -> None:
         sa.Column("finished_at", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_run")),
         sa.UniqueConstraint("job_id", "fire_time", "attempt", name=op.f("uq_run_job_id_fire_time_attempt")),
+        sqlite_autoincrement=True,
     )
     op.create_index("ix_run_job_id_id", "run", ["job_id", "id"], unique=False)
     op.create_index(
