@@ -26,9 +26,11 @@ from jobservice.queries import Queries
 from jobservice.service import Service
 from jobservice.settings import Settings
 from jobservice.store.engine import Database
+from jobservice.store.history import HistoryStore
 from jobservice.store.loading import LoadStore
 from jobservice.store.nodes import NodeStore
 from jobservice.store.planning import PlanStore
+from jobservice.store.recording import RecordStore
 from jobservice.store.runs import RunStore
 from jobservice.store.schema import check_schema
 from jobservice.store.scripts import ScriptStore
@@ -152,7 +154,14 @@ def build_engine(
     missing: Callable[[], Sequence[str]] = tuple,
 ) -> Engine:
     """Return an engine over a database, entered as a node."""
-    stores = Stores(PlanStore(database), RunStore(database), LoadStore(database), NodeStore(database))
+    stores = Stores(
+        plans=PlanStore(database),
+        runs=RunStore(database),
+        records=RecordStore(database),
+        history=HistoryStore(database),
+        loads=LoadStore(database),
+        nodes=NodeStore(database),
+    )
     return Engine(stores, scripts, executor, clock, settings, missing_hardening=missing, alone=alone)
 
 

@@ -17,9 +17,11 @@ from jobservice.loops.reloader import Reloader
 from jobservice.loops.scripts import ScriptCache
 from jobservice.ports import Clock, Executor
 from jobservice.settings import Settings
+from jobservice.store.history import HistoryStore
 from jobservice.store.loading import LoadStore
 from jobservice.store.nodes import ALIVE, NodeState, NodeStore
 from jobservice.store.planning import PlanStore
+from jobservice.store.recording import RecordStore
 from jobservice.store.runs import RunStore
 
 log = logging.getLogger(__name__)
@@ -33,6 +35,8 @@ class Stores:
 
     plans: PlanStore
     runs: RunStore
+    records: RecordStore
+    history: HistoryStore
     loads: LoadStore
     nodes: NodeStore
 
@@ -72,7 +76,7 @@ class Engine:
             lease_expires_at=now + LEASE,
             alone=alone,
         )
-        self.recorder = Recorder(stores.runs, boot=self.boot)
+        self.recorder = Recorder(stores.records, boot=self.boot)
         self.dispatcher = Dispatcher(
             stores.runs,
             scripts,
@@ -85,9 +89,13 @@ class Engine:
         self.recorder.on_recorded = self.dispatcher.recorded
         self.heartbeat = Heartbeat(stores.nodes, self.dispatcher, node_id=self.node_id, clock=clock)
         self.planner = Planner(stores.plans, node_id=self.node_id, arm=self.dispatcher.arm)
-        self.reaper = Reaper(stores.nodes, stores.runs, self.dispatcher, node_id=self.node_id, alone=alone)
+        self.reaper = Reaper(
+            stores.nodes, stores.runs, self.dispatcher, self.heartbeat, node_id=self.node_id, alone=alone
+        )
         self.invariant = InvariantCheck(stores.loads)
-        self.retention = Retention(stores.runs, days=settings.history_days, runs_per_job=settings.history_runs_per_job)
+        self.retention = Retention(
+            stores.history, days=settings.history_days, runs_per_job=settings.history_runs_per_job
+        )
         self.reloader = Reloader(
             stores.loads, stores.nodes, node_id=self.node_id, boot=self.boot, settle=self.recorder.step
         )
@@ -107,6 +115,8 @@ class Engine:
     def tick(self, now: datetime) -> None:
         """Serve requests and plan ahead; what the supervisor calls four times a second and on every ring."""
         self.reaper.cancel_step()
+        if not self.heartbeat.lease_is_valid():
+            return  # Others may have buried this node, and would not look for what it takes now.
         self.reloader.step(now)
         self.planner.step(now)
 

@@ -11,11 +11,14 @@ from jobservice.domain.status import first_fire
 from jobservice.loops.dispatcher import Dispatcher
 from jobservice.ports import Clock
 from jobservice.schedules import parse_schedule
+from jobservice.store.history import HistoryStore
 from jobservice.store.loading import LoadStore
 from jobservice.store.nodes import NodeStore
 from jobservice.store.runs import RunStore
 
 LEASE = timedelta(seconds=5)
+LONGEST_GAP = timedelta(seconds=3)
+"""Heartbeats further apart than this mean that the database was away, or that the clock has jumped."""
 LEASE_MARGIN_S = 0.5
 """A node stops starting runs this long before its lease ends by its own clock."""
 BATCH = 200
@@ -38,6 +41,15 @@ class Heartbeat:
         self._node_id = node_id
         self._clock = clock
         self._valid_until = clock.monotonic() + LEASE.total_seconds() - LEASE_MARGIN_S
+        self._beaten_at = self._watching_since = clock.now()
+
+    def has_watched(self, now: datetime) -> bool:
+        """Return whether this node has beaten for a whole lease without a gap, so that a silent one is dead.
+
+        After an outage of the database, or a jump of the clock, every lease
+        has run out, and the others need a moment to renew theirs.
+        """
+        return now - self._beaten_at <= LONGEST_GAP and self._beaten_at - self._watching_since >= LEASE
 
     def lease_is_valid(self) -> bool:
         """Return whether this node may start runs now."""
@@ -52,16 +64,29 @@ class Heartbeat:
         if not self._nodes.beat(self._node_id, now=now, lease_expires_at=now + LEASE):
             raise LeaseLostError("another service declared this one dead and took its runs")
         self._valid_until = before + LEASE.total_seconds() - LEASE_MARGIN_S
+        if not timedelta(0) <= now - self._beaten_at <= LONGEST_GAP:
+            self._watching_since = now
+        self._beaten_at = now
         self._dispatcher.shares_database = self._nodes.count_others(self._node_id, now=now) > 0
 
 
 class Reaper:
     """Closes what dead nodes left, and what this node lost track of."""
 
-    def __init__(self, nodes: NodeStore, runs: RunStore, dispatcher: Dispatcher, *, node_id: int, alone: bool) -> None:
+    def __init__(
+        self,
+        nodes: NodeStore,
+        runs: RunStore,
+        dispatcher: Dispatcher,
+        heartbeat: Heartbeat,
+        *,
+        node_id: int,
+        alone: bool,
+    ) -> None:
         self._nodes = nodes
         self._runs = runs
         self._dispatcher = dispatcher
+        self._heartbeat = heartbeat
         self._node_id = node_id
         self._alone = alone
         self._taken: set[RunId] = set()
@@ -70,7 +95,7 @@ class Reaper:
     def step(self, now: datetime) -> int:
         """Bury nodes whose lease ran out and return how many of their runs were closed."""
         dead = self._nodes.dead(now=now, except_for=self._node_id, alone=self._alone)
-        if not dead:
+        if not dead or not (self._alone or self._heartbeat.has_watched(now)):
             return 0
         closed = 0
         while (count := self._runs.close_lost(dead, now=now, limit=BATCH)) > 0:
@@ -140,8 +165,8 @@ class InvariantCheck:
 class Retention:
     """Removes history by age and by number, in small batches off the hot path."""
 
-    def __init__(self, runs: RunStore, *, days: int, runs_per_job: int) -> None:
-        self._runs = runs
+    def __init__(self, history: HistoryStore, *, days: int, runs_per_job: int) -> None:
+        self._history = history
         self._age = timedelta(days=days)
         self._keep = runs_per_job
         self._after_job = 0
@@ -150,18 +175,18 @@ class Retention:
         """Remove a bounded amount of history and return how many runs went."""
         removed = 0
         for _ in range(PURGE_BATCHES_A_STEP):
-            count = self._runs.purge(finished_before=now - self._age, limit=PURGE_BATCH)
+            count = self._history.purge(finished_before=now - self._age, limit=PURGE_BATCH)
             removed += count
             if count < PURGE_BATCH:
                 break
-        removed += self._runs.purge_deleted_jobs(limit=PURGE_BATCH)
+        removed += self._history.purge_deleted_jobs(limit=PURGE_BATCH)
         removed += self._surplus()
         return removed
 
     def _surplus(self) -> int:
         removed = 0
-        job_ids = self._runs.jobs_with_history(after=self._after_job, limit=BATCH)
+        job_ids = self._history.jobs_with_history(after=self._after_job, limit=BATCH)
         for job_id in job_ids:
-            removed += self._runs.purge_surplus(job_id, keep=self._keep, limit=PURGE_BATCH)
+            removed += self._history.purge_surplus(job_id, keep=self._keep, limit=PURGE_BATCH)
         self._after_job = job_ids[-1] if len(job_ids) == BATCH else 0
         return removed

@@ -13,7 +13,7 @@ from jobservice.domain.run import Outcome, RunId, RunResult
 from jobservice.domain.status import StatusChange, after_run
 from jobservice.schedules import parse_schedule
 from jobservice.store.planning import ArmedRun
-from jobservice.store.runs import FinishedRun, RecordBatch, RunStore
+from jobservice.store.recording import FinishedRun, RecordBatch, RecordStore
 
 FLUSH_INTERVAL = timedelta(milliseconds=25)
 OUTPUT_CHUNK_CHARS = 64 * 1024
@@ -32,7 +32,7 @@ class Recorder:
 
     """
 
-    def __init__(self, store: RunStore, *, boot: int) -> None:
+    def __init__(self, store: RecordStore, *, boot: int) -> None:
         self._store = store
         self._boot = boot
         self.on_recorded: Callable[[list[tuple[ArmedRun, Outcome]]], None] = lambda _: None

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import ColumnElement, func, insert, select, update
 
+from jobservice.domain.run import RunState
 from jobservice.store import tables as t
 from jobservice.store.engine import Database
 from jobservice.store.planning import retract
@@ -113,13 +114,17 @@ class NodeStore:
             connection.execute(update(t.node).where(t.node.c.id == node_id).values(missing_hardening=list(missing)))
 
     def dead(self, *, now: datetime, except_for: int, alone: bool) -> list[int]:
-        """Return nodes whose lease ran out and that still hold runs or count as alive.
+        """Return nodes whose lease ran out, and those that hold runs although they count as stopped or lost.
 
         :param alone: count every other node as dead, whatever its lease says.
         """
-        query = select(t.node.c.id).where(t.node.c.state.in_(ALIVE), t.node.c.id != except_for)
+        silent: ColumnElement[bool] = t.node.c.state.in_(ALIVE)
         if not alone:
-            query = query.where(t.node.c.lease_expires_at < now)
+            silent &= t.node.c.lease_expires_at < now
+        # A node that froze may take runs after it was buried.
+        holders = select(t.run.c.node_id).where(t.run.c.state != RunState.FINISHED, t.run.c.node_id.is_not(None))
+        holds = t.node.c.state.not_in(ALIVE) & t.node.c.id.in_(holders)
+        query = select(t.node.c.id).where(t.node.c.id != except_for, silent | holds)
         with self._database.read() as connection:
             return list(connection.execute(query).scalars())
 

@@ -58,6 +58,8 @@ def site(empty_site: Site) -> Site:
 @pytest.fixture
 def people(chromium: Browser, site: Site) -> Iterator[People]:
     people = People(chromium, site)
-    yield people
-    people.leave()
-    site.clear()
+    try:
+        yield people
+        people.leave()
+    finally:
+        site.clear()

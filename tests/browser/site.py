@@ -35,6 +35,7 @@ class Site:
     def start_up(self) -> Process:
         """Start console and job service together, as ``make run`` does."""
         process = self._keep(self._commands.start("up", ready="The console listens"))
+        process.wait_for("Serving on")
         process.wait_for("The job service runs")
         return process
 
@@ -42,7 +43,9 @@ class Site:
         return self._keep(self._commands.start_service())
 
     def start_console(self) -> Process:
-        return self._keep(self._commands.start_console(self.port))
+        process = self._keep(self._commands.start_console(self.port))
+        process.wait_for("Serving on")
+        return process
 
     def _keep(self, process: Process) -> Process:
         self._started.append(process)
@@ -52,12 +55,16 @@ class Site:
         """Return the one-time link that the console printed."""
         return self._started[0].wait_for(r"http://\S+/setup/\S+")
 
+    def stop_all(self) -> None:
+        """Stop every process that was started here."""
+        for process in self._started:
+            # Asked rather than killed: ``up`` takes its two children with it.
+            process.stop()
+
     def end(self) -> None:
         """Stop every process and close what this test process opened."""
         try:
-            for process in self._started:
-                # Asked rather than killed: ``up`` takes its two children with it.
-                process.stop()
+            self.stop_all()
         finally:
             self._commands.end_all()
             if "backend" in self.__dict__:

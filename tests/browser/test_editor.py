@@ -27,10 +27,6 @@ def draft(site: Site) -> None:
     site.add_job("Draft", lua.OK, schedule="3600", reload=False)
 
 
-def _plain(page: Page) -> object:
-    return page.get_by_label("Lua source of draft.lua")
-
-
 def _stand_in(page: Page, pattern: str, answer: Callable[[Route], None]) -> None:
     page.context.unroute_all()
     page.route(pattern, answer)
@@ -165,7 +161,7 @@ def test_text_typed_while_it_is_saved_stays_unsaved(people: People) -> None:
     expect(page.locator("#editor-state")).to_have_text("Saving…")
     page.keyboard.type("-- later")
     held.pop().continue_()
-    expect(page.locator("#editor-state")).to_have_text(re.compile("Saved as revision 3.|Not saved yet"))
+    expect(page.locator("#editor-state")).to_have_text("Saved as revision 3. What you typed since is not saved yet.")
     asked: list[str] = []
     page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.dismiss()))
     page.get_by_role("link", name="Jobs", exact=True).click()

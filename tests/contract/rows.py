@@ -18,10 +18,12 @@ from jobservice.schedules import parse_schedule
 from jobservice.service import Service
 from jobservice.store import tables as t
 from jobservice.store.engine import Database
+from jobservice.store.history import HistoryStore
 from jobservice.store.loading import LoadStore
 from jobservice.store.nodes import NodeStore
 from jobservice.store.planning import ArmedRun, DueJob, PlanStore
-from jobservice.store.runs import FinishedRun, RecordBatch, RunStore
+from jobservice.store.recording import FinishedRun, RecordBatch, RecordStore
+from jobservice.store.runs import RunStore
 from jobservice.store.scripts import ScriptStore
 from jobservice.testing import FakeClock
 from tests.support.moontide import NoChecker
@@ -40,6 +42,7 @@ class Rows:
         self.clock = clock
         self.database = Database(url)
         self.scripts, self.nodes = ScriptStore(self.database), NodeStore(self.database)
+        self.records, self.history = RecordStore(self.database), HistoryStore(self.database)
         self.plans, self.runs, self.loads = PlanStore(self.database), RunStore(self.database), LoadStore(self.database)
         self.rings = 0
         self.service = Service(self.database, self.scripts, self.nodes, NoChecker(), clock, ring=self._ring)
@@ -146,7 +149,7 @@ class Rows:
             schedule = parse_schedule(definition.schedule)
             return after_run(ended.result, definition=definition, status=status, schedule=schedule)
 
-        return self.runs.record(batch, rule, boot=boot, now=self.now)
+        return self.records.record(batch, rule, boot=boot, now=self.now)
 
     def run_rows(self, job_id: JobId | None = None) -> list[Any]:
         """Return run rows as stored, oldest first."""

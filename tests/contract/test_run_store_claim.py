@@ -7,7 +7,7 @@ from datetime import timedelta
 from jobservice.domain.job import OverlapPolicy
 from jobservice.domain.run import Outcome, RunState
 from jobservice.store.planning import retract
-from jobservice.store.runs import RecordBatch
+from jobservice.store.recording import RecordBatch
 from tests.contract.rows import Rows
 
 
@@ -26,7 +26,7 @@ def test_only_leased_runs_of_this_node_that_nobody_cancelled_are_claimed(rows: R
     again = rows.runs.claim(list(armed.values()), node_id=mine)
 
     assert claimed == {armed["wanted"].run_id}
-    assert again == set(), "a claim is given once"
+    assert again == claimed, "the answer to the first may have got lost"
     assert {row.id: row.state for row in rows.run_rows()} == {
         armed["wanted"].run_id: RunState.RUNNING,
         armed["cancelled"].run_id: RunState.FINISHED,

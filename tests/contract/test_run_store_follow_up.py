@@ -8,7 +8,7 @@ import pytest
 
 from jobservice.domain.job import JobStatus, OverlapPolicy
 from jobservice.domain.run import Outcome, RunError, RunState
-from jobservice.store.runs import RecordBatch
+from jobservice.store.recording import RecordBatch
 from tests.contract.rows import BOOT, Rows
 
 

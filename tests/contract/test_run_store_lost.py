@@ -8,7 +8,8 @@ import pytest
 
 from jobservice.domain.run import Cause, Outcome, RunState
 from jobservice.store import tables as t
-from jobservice.store.runs import MAX_ATTEMPTS, RecordBatch
+from jobservice.store.recording import RecordBatch
+from jobservice.store.runs import MAX_ATTEMPTS
 from tests.contract.rows import Rows
 
 HOUR = timedelta(hours=1)
@@ -108,7 +109,7 @@ def test_history_past_its_age_goes_in_batches_with_its_output_but_the_newest_run
     newest = rows.state_row(job_id).last_run_id
     rows.clock.advance(HOUR)
 
-    counts = [rows.runs.purge(finished_before=rows.now, limit=2) for _ in range(3)]
+    counts = [rows.history.purge(finished_before=rows.now, limit=2) for _ in range(3)]
 
     assert counts == [2, 1, 0]
     assert [row.id for row in rows.run_rows()] == [newest]
@@ -122,8 +123,8 @@ def test_history_within_its_age_and_runs_that_go_on_stay(rows: Rows):
     rows.running(node)
     rows.clock.advance(HOUR)
 
-    assert rows.runs.purge(finished_before=rows.now - 2 * HOUR, limit=10) == 0
-    assert rows.runs.purge(finished_before=rows.now, limit=10) == 1
+    assert rows.history.purge(finished_before=rows.now - 2 * HOUR, limit=10) == 0
+    assert rows.history.purge(finished_before=rows.now, limit=10) == 1
     assert [row.state for row in rows.run_rows()] == [RunState.FINISHED, RunState.RUNNING]
 
 
@@ -133,12 +134,12 @@ def test_runs_beyond_the_newest_are_removed(rows: Rows, keep):
     finished_runs(rows, node, 4)
     kept = [row.id for row in rows.run_rows()][-keep:]
 
-    removed = rows.runs.purge_surplus(job_id, keep=keep)
+    removed = rows.history.purge_surplus(job_id, keep=keep)
 
     assert removed == 4 - keep
     assert [row.id for row in rows.run_rows()] == kept
-    assert rows.runs.jobs_with_history(after=0, limit=10) == [job_id]
-    assert rows.runs.jobs_with_history(after=job_id, limit=10) == []
+    assert rows.history.jobs_with_history(after=0, limit=10) == [job_id]
+    assert rows.history.jobs_with_history(after=job_id, limit=10) == []
 
 
 def test_a_deleted_jobs_history_goes_in_batches_and_waits_for_a_run_that_goes_on(rows: Rows):
@@ -147,9 +148,9 @@ def test_a_deleted_jobs_history_goes_in_batches_and_waits_for_a_run_that_goes_on
     run = rows.running(node)
     rows.service.delete_job(job_id, delete_script=True, by="alice")
 
-    before = [rows.runs.purge_deleted_jobs(limit=1) for _ in range(3)]
+    before = [rows.history.purge_deleted_jobs(limit=1) for _ in range(3)]
     rows.finish(rows.ended(run, Outcome.CANCELLED))
-    after = [rows.runs.purge_deleted_jobs(limit=10) for _ in range(2)]
+    after = [rows.history.purge_deleted_jobs(limit=10) for _ in range(2)]
 
     assert (before, after) == ([1, 1, 0], [1, 0])
     assert rows.run_rows() == []

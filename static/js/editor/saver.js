@@ -72,6 +72,9 @@ export class Saver {
     if (answer.ok) {
       this.form.elements.revision.value = revision;
       this.changed = this.currentText() !== sent;
+      if (this.changed) {
+        this.state.textContent = `${message} ${this.state.dataset.typedSince}`;
+      }
     }
   }
 }

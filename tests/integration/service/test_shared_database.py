@@ -83,7 +83,8 @@ def test_a_node_that_dies_among_others_loses_no_fire_time(cluster: Cluster) -> N
 
     for job_id in jobs:
         cluster.check_history(job_id, interval_s=1)
-        assert all(row.outcome == Outcome.OK for row in cluster.run_rows(job_id) if row.state == RunState.FINISHED)
+        ended = {row.outcome for row in cluster.run_rows(job_id) if row.state == RunState.FINISHED}
+        assert ended <= {Outcome.OK, Outcome.SKIPPED}
 
 
 def test_a_node_that_stops_among_others_hands_its_armed_runs_to_them(cluster: Cluster) -> None:
