@@ -21,6 +21,7 @@ from tests.support.moontide import Moontide
 from tests.support.scripted_executor import Behaviour, ScriptedExecutor
 
 _MOST_ROUNDS = 4
+LEASE_TICK_S = 2.0
 TAKEOVER_S = 12
 """By then a living node has noticed that another one is dead, and has closed what it left."""
 
@@ -118,22 +119,22 @@ class Cluster(Moontide):
         node = self.start_node(behaviour)
         if not self.database.is_sqlite:
             # The process id of the dead one is this test's own, so only its lease tells that it is gone.
-            self.advance(TAKEOVER_S)
+            self.advance(TAKEOVER_S, tick_s=LEASE_TICK_S)
         return node
 
     def step(self) -> None:
         for node in self.nodes_alive:
             node.step()
 
-    def advance(self, duration: timedelta | float, *, tick_s: float = 2.0) -> None:
-        """Move the clock on, stepping every node when something is due and, with several nodes, each ``tick_s``."""
+    def advance(self, duration: timedelta | float, *, tick_s: float | None = None) -> None:
+        """Move the clock on, stepping every node when something is due and, with several nodes, as leases need it."""
         seconds = duration.total_seconds() if isinstance(duration, timedelta) else duration
         end = self.clock.now() + timedelta(seconds=seconds)
         self.step()
         while (now := self.clock.now()) < end:
             moments = [end, *self._due_after(now)]
-            if len(self.nodes_alive) > 1 or not self.database.is_sqlite:
-                moments.append(now + timedelta(seconds=tick_s))
+            if tick_s is not None or len(self.nodes_alive) > 1:
+                moments.append(now + timedelta(seconds=tick_s or LEASE_TICK_S))
             self.clock.move_to(min(moments))
             self.step()
 

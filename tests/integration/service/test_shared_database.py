@@ -18,6 +18,7 @@ from jobservice.store.runs import RunStore
 from jobservice.testing import FakeClock
 from tests.support import lua
 from tests.support.cluster import (
+    LEASE_TICK_S,
     TAKEOVER_S,
     Cluster,
     Node,
@@ -79,7 +80,7 @@ def test_a_node_that_dies_among_others_loses_no_fire_time(cluster: Cluster) -> N
     cluster.advance(10)
 
     cluster.kill(dying)
-    cluster.advance(TAKEOVER_S + 5)
+    cluster.advance(TAKEOVER_S, tick_s=LEASE_TICK_S)
 
     for job_id in jobs:
         cluster.check_history(job_id, interval_s=1)
@@ -135,7 +136,7 @@ def test_a_frozen_node_that_others_have_buried_must_stop(cluster: Cluster) -> No
     cluster.advance(6)
 
     freeze(cluster, node)
-    cluster.advance(TAKEOVER_S)
+    cluster.advance(TAKEOVER_S, tick_s=LEASE_TICK_S)
 
     with pytest.raises(LeaseLostError, match="another service declared this one dead"):
         node.beat()
@@ -154,7 +155,7 @@ def test_the_late_end_of_a_run_that_another_node_has_repeated_is_refused(
     cluster.advance(6)
 
     freeze(cluster, frozen)
-    cluster.advance(TAKEOVER_S)
+    cluster.advance(TAKEOVER_S, tick_s=LEASE_TICK_S)
     frozen.finish(Outcome.EXIT)
     frozen.record()
 
@@ -172,7 +173,7 @@ def test_a_thawed_node_drops_runs_that_were_taken_from_it(cluster: Cluster) -> N
     frozen.step()
     cluster.advance(6)
     freeze(cluster, frozen)
-    cluster.advance(TAKEOVER_S)
+    cluster.advance(TAKEOVER_S, tick_s=LEASE_TICK_S)
 
     frozen.engine.reaper.reconcile_step(cluster.clock.now())
     frozen.engine.reaper.reconcile_step(cluster.clock.now())
@@ -189,14 +190,14 @@ def test_what_a_node_took_after_it_was_buried_is_taken_back_too(cluster: Cluster
     other.executor.behaviour = keeps_running
     cluster.advance(6)
     freeze(cluster, frozen)
-    cluster.advance(TAKEOVER_S)
+    cluster.advance(TAKEOVER_S, tick_s=LEASE_TICK_S)
     cluster.clock.move_to(cluster.job(job_id).row.next_fire_at - timedelta(seconds=0.05))
     frozen.engine.planner.step(cluster.clock.now())
     frozen.claim()
     assert frozen.engine.node_id in {row.node_id for row in cluster.run_rows(job_id)}
 
     other.executor.behaviour = lambda _: Outcome.OK
-    cluster.advance(TAKEOVER_S)
+    cluster.advance(TAKEOVER_S, tick_s=LEASE_TICK_S)
 
     assert cluster.run_rows(job_id)[-1].outcome == Outcome.OK
     check_attempts(cluster.run_rows())
@@ -214,7 +215,7 @@ def test_nodes_that_were_all_cut_off_from_the_database_go_on_together(cluster: C
     cluster.clock.advance(timedelta(seconds=30))  # Nobody could beat.
     second.step()
     first.step()
-    cluster.advance(TAKEOVER_S)
+    cluster.advance(TAKEOVER_S, tick_s=LEASE_TICK_S)
     first.finish()
     cluster.step()
 
@@ -228,7 +229,7 @@ def test_a_wall_clock_that_jumps_ahead_buries_no_living_node(cluster: Cluster) -
     cluster.advance(10)
 
     cluster.clock.advance(timedelta(hours=1))
-    cluster.advance(TAKEOVER_S)
+    cluster.advance(TAKEOVER_S, tick_s=LEASE_TICK_S)
 
     assert {row.state for row in cluster.nodes.newest()} == {NodeState.RUNNING}
 
