@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 import waitress
@@ -11,6 +12,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import IntegerConverter
 
 from jobservice.bootstrap import ConsoleBackend
+from jobservice.domain.errors import SettingsError
 from webmin.context import EXTENSION, Console
 from webmin.errors import init_errors
 from webmin.permissions import check_all_declared, enforce, public
@@ -58,18 +60,29 @@ def create_app(backend: ConsoleBackend) -> Flask:
     return app
 
 
-def serve(backend: ConsoleBackend) -> None:
-    """Answer requests until the process is told to stop."""
+def serve(backend: ConsoleBackend, on_listening: Callable[[], None]) -> None:
+    """Answer requests until the process is told to stop.
+
+    :param on_listening: called once the port answers.
+    :raises SettingsError: the address or port cannot be used, mostly because another program has it.
+    """
     settings = backend.settings
     # A browser's six connections at once are no reason to warn.
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
-    waitress.serve(
-        create_app(backend),
-        host=settings.bind_host,
-        port=settings.bind_port,
-        threads=8,
-        ident=None,
-        # The application refuses what is too large, with a page; this is only the outer wall.
-        max_request_body_size=4 * REQUEST_LIMIT_BYTES,
-        clear_untrusted_proxy_headers=settings.trusted_proxies == 0,
-    )
+    try:
+        server = waitress.create_server(
+            create_app(backend),
+            host=settings.bind_host,
+            port=settings.bind_port,
+            threads=8,
+            ident=None,
+            # The application refuses what is too large, with a page; this is only the outer wall.
+            max_request_body_size=4 * REQUEST_LIMIT_BYTES,
+            clear_untrusted_proxy_headers=settings.trusted_proxies == 0,
+        )
+    except OSError as error:
+        address = f"{settings.bind_host}, port {settings.bind_port}"
+        problem = f"The console cannot listen on {address}: {error.strerror}. Set MOONTIDE_BIND_PORT to a free port."
+        raise SettingsError([problem]) from error
+    on_listening()
+    server.run()

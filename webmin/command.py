@@ -53,8 +53,7 @@ def console(parent: int | None) -> None:
     try:
         _print_setup_link(backend, settings)
         signal.signal(signal.SIGTERM, _leave)
-        log.info("The console listens on %s", console_address(settings))
-        serve(backend)
+        serve(backend, lambda: log.info("The console listens on %s", console_address(settings)))
     finally:
         backend.close()
 

@@ -14,8 +14,8 @@ _MOST_ACCOUNT_CHARS = 100
 class LoginThrottle:
     """Counts failed logins per account and address, per address, and per account.
 
-    The counts live in this process: a restart forgets them, which costs an
-    attacker nothing to cause and gains little, since argon2 is slow anyway.
+    The counts live in this process: a restart forgets them, and several
+    consoles each count for themselves.  Argon2 slows every guess down besides.
     """
 
     def __init__(self, *, per_pair: int = 5, per_address: int = 20, per_account: int = 50) -> None:

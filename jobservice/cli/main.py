@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import logging
-import sys
-
 import click
 
 from jobservice.cli.database import migrate
 from jobservice.cli.job import job
+from jobservice.cli.logs import start_logging
 from jobservice.cli.service import service
 from jobservice.cli.user import user
 from jobservice.loops.engine import RELEASE
@@ -21,12 +19,7 @@ def cli() -> None:
     Settings come from MOONTIDE_… environment variables; docs/settings.md
     lists them.
     """
-    logging.basicConfig(
-        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s"
-    )
-    logging.getLogger("alembic").setLevel(logging.WARNING)
-    # It warns whenever a step takes longer than its interval, which is no news under load.
-    logging.getLogger("apscheduler").setLevel(logging.ERROR)
+    start_logging("INFO")
 
 
 @cli.command()

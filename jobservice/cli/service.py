@@ -38,7 +38,7 @@ def start(parent: int | None) -> None:
     """Run the job service in the foreground until SIGTERM or Ctrl-C.
 
     What runs at the stop gets MOONTIDE_STOP_GRACE_SECONDS to finish; the
-    rest is killed and repeated at the next start.
+    rest is killed, and repeated at the next start where its job allows that.
     """
     if parent is not None:
         end_with_parent(parent)
@@ -98,7 +98,9 @@ def status(*, as_json: bool) -> None:
         print_json({**asdict(found), "waiting_changes": waiting})
     else:
         since = "" if found.since is None else f" since {shown_time(found.since)}"
-        click.echo(f"{found.state.replace('_', ' ').capitalize()}{since}; {waiting} changed jobs wait for a reload.")
+        click.echo(
+            f"{found.state.replace('_', ' ').capitalize()}{since}; changed jobs that wait for a reload: {waiting}."
+        )
         for layer in found.missing_hardening:
             click.echo(f"Missing protection: {layer}")
     if found.state in {ServiceState.STOPPED, ServiceState.NEVER_STARTED}:
@@ -125,4 +127,4 @@ def reload(timeout_s: int) -> None:
     if state is not ServiceState.RUNNING:
         click.echo("No job service runs; the reload is done when one starts.", err=True)
         sys.exit(ExitCode.NOT_RUNNING)
-    click.echo(f"Reloaded; {waiting} changed jobs are in force.")
+    click.echo(f"Reloaded; {waiting} changed {'job is' if waiting == 1 else 'jobs are'} in force.")

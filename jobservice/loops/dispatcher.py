@@ -182,13 +182,11 @@ class Dispatcher:
 
     def _refuse(self, run: ArmedRun, where: str, now: datetime) -> None:
         """Let a run wait for its job, or leave its fire time out, as the overlap policy says."""
-        waits = run.cause is not Cause.SCHEDULE or run.definition.overlap is OverlapPolicy.QUEUE
-        with self._lock:
-            is_first = run.job_id not in self._requeued
-            if waits and (is_first or run.cause is not Cause.SCHEDULE):
+        if run.cause is not Cause.SCHEDULE or run.definition.overlap is OverlapPolicy.QUEUE:
+            with self._lock:
                 self._requeued.add(run.job_id)
-                self._recorder.requeue(run)
-                return
+            self._recorder.requeue(run)
+            return
         reason = f"The job was running {where}, and its overlap policy leaves this fire time out."
         self._recorder.skip(run, Outcome.SKIPPED, reason, now)
 

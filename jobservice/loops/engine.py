@@ -8,6 +8,7 @@ import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 
 from jobservice.loops.dispatcher import Dispatcher
 from jobservice.loops.housekeeping import LEASE, Heartbeat, InvariantCheck, Reaper, Retention
@@ -71,6 +72,7 @@ class Engine:
         self.node_id, self.boot, self.is_new_boot = stores.nodes.join(
             hostname=socket.gethostname(),
             pid=os.getpid(),
+            process_space=_process_space(),
             release=RELEASE,
             now=now,
             lease_expires_at=now + LEASE,
@@ -132,13 +134,22 @@ class Engine:
         self._stores.nodes.set_state(self.node_id, NodeState.STOPPED, now=now)
 
 
+def _process_space() -> str:
+    """Name the space in which a process id of this machine means something: one boot, one pid namespace."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        return f"{boot}:{Path('/proc/self/ns/pid').stat().st_ino}"
+    except OSError:
+        return ""
+
+
 def _bury_dead_on_this_host(nodes: NodeStore, runs: RunStore, now: datetime) -> None:
     """Close services of this machine whose process is gone, without waiting for their leases."""
-    here = socket.gethostname()
+    here = _process_space()
     gone = [
         node.node_id
         for node in nodes.newest()
-        if node.state in ALIVE and node.hostname == here and not _process_exists(node.pid)
+        if node.state in ALIVE and node.process_space == here != "" and not _process_exists(node.pid)
     ]
     if gone:
         while runs.close_lost(gone, now=now, limit=200):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from jobservice.domain.errors import InvalidInputError
@@ -23,7 +24,8 @@ LEASE_MARGIN_S = 0.5
 """A node stops starting runs this long before its lease ends by its own clock."""
 BATCH = 200
 PURGE_BATCH = 500
-PURGE_BATCHES_A_STEP = 20
+PURGE_BATCHES_A_STEP = 600
+"""Enough to keep up with 4,000 runs a second."""
 
 log = logging.getLogger(__name__)
 
@@ -173,14 +175,20 @@ class Retention:
 
     def step(self, now: datetime) -> int:
         """Remove a bounded amount of history and return how many runs went."""
+        oldest = now - self._age
+        removed = self._repeatedly(lambda: self._history.purge(created_before=oldest, limit=PURGE_BATCH))
+        removed += self._repeatedly(lambda: self._history.purge_deleted_jobs(limit=PURGE_BATCH))
+        return removed + self._surplus()
+
+    @staticmethod
+    def _repeatedly(purge: Callable[[], int]) -> int:
+        """Remove batch after batch, each a short transaction, until one is not full."""
         removed = 0
         for _ in range(PURGE_BATCHES_A_STEP):
-            count = self._history.purge(finished_before=now - self._age, limit=PURGE_BATCH)
+            count = purge()
             removed += count
             if count < PURGE_BATCH:
                 break
-        removed += self._history.purge_deleted_jobs(limit=PURGE_BATCH)
-        removed += self._surplus()
         return removed
 
     def _surplus(self) -> int:

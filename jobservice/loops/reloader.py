@@ -48,7 +48,9 @@ class Reloader:
         try:
             schedule = parse_schedule(definition.schedule)
         except InvalidInputError:
-            log.exception("A stored schedule is not understood", extra={"event": "bad_schedule"})
+            log.exception(
+                "A stored schedule is not understood", extra={"event": "bad_schedule", "job": definition.name}
+            )
             return Loaded(JobStatus.INACTIVE, None)
         return after_reload(before, definition=definition, schedule=schedule, now=now, boot=self._boot)
 
@@ -57,6 +59,13 @@ class Reloader:
 
         def start(before: InForce) -> Loaded:
             assert before.loaded is not None  # noqa: S101 - the store asks for loaded jobs alone
-            return after_boot(before, schedule=parse_schedule(before.loaded.schedule), now=now)
+            try:
+                schedule = parse_schedule(before.loaded.schedule)
+            except InvalidInputError:
+                log.exception(
+                    "A stored schedule is not understood", extra={"event": "bad_schedule", "job": before.loaded.name}
+                )
+                return Loaded(JobStatus.INACTIVE, None)
+            return after_boot(before, schedule=schedule, now=now)
 
         self._loads.boot(start, now=now)

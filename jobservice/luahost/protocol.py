@@ -16,7 +16,7 @@ LOG = 2
 CALL = 3
 """Worker to pool: ``{"name": function, "args": [...]}``; the worker waits for REPLY."""
 DONE = 4
-"""Worker to pool: how a run ended; see ``worker.finish``."""
+"""Worker to pool: how a run ended; ``executors.endings`` reads it."""
 CHECKED = 5
 """Worker to pool: ``{"problem": {"line": n, "message": text} or null}``."""
 FAILED = 6

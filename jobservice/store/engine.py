@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -35,7 +36,7 @@ class Database:
         parsed = make_url(url)
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
         if self.is_sqlite and parsed.database:
-            _make_folder(Path(parsed.database).parent)
+            _make_private_file(Path(parsed.database))
         self.engine = create_engine(url, pool_size=pool_size, max_overflow=pool_size, pool_timeout=10)
         # SQLite's busy handler sleeps without a queue; within one process a lock hands the turn on at once.
         self._turn = Turns() if self.is_sqlite else None
@@ -74,11 +75,18 @@ class Database:
         self.engine.dispose()
 
 
-def _make_folder(folder: Path) -> None:
+def _make_private_file(path: Path) -> None:
+    """Make the database file where it is missing, readable by its owner alone."""
     try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
-        raise StoreUnavailableError(f"the folder {folder} cannot be made ({error.strerror}).") from error
+        raise StoreUnavailableError(f"the folder {path.parent} cannot be made ({error.strerror}).") from error
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_EXCL, 0o600))
+    except FileExistsError:
+        pass
+    except OSError as error:
+        raise StoreUnavailableError(f"the file {path} cannot be made ({error.strerror}).") from error
 
 
 @contextmanager

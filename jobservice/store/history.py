@@ -19,7 +19,7 @@ class HistoryStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def purge(self, *, finished_before: datetime, limit: int) -> int:
+    def purge(self, *, created_before: datetime, limit: int) -> int:
         """Remove a small batch of history older than an instant and return its size.
 
         The newest run of a job stays, however old, so that the list still
@@ -27,7 +27,7 @@ class HistoryStore:
         """
         return self._purge(
             select(t.run.c.id)
-            .where(t.run.c.state == RunState.FINISHED, t.run.c.created_at < finished_before, ~_IS_NEWEST_THAT_RAN)
+            .where(t.run.c.state == RunState.FINISHED, t.run.c.created_at < created_before, ~_IS_NEWEST_THAT_RAN)
             .order_by(t.run.c.id)
             .limit(limit)
         )

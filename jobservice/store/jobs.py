@@ -99,11 +99,11 @@ def deactivate(connection: Connection, job_id: JobId, *, by: str, at: datetime) 
 
 
 def close_waiting(connection: Connection, job_ids: Sequence[int], *, at: datetime) -> None:
-    """Close the fire times of inactive jobs that waited until their job was free."""
+    """Close the fire times and repeats of inactive jobs that waited until their job was free."""
     waiting = (t.run.c.state == RunState.QUEUED) & (t.run.c.state != RunState.FINISHED)
     connection.execute(
         update(t.run)
-        .where(waiting, t.run.c.job_id.in_(job_ids), t.run.c.cause == Cause.SCHEDULE)
+        .where(waiting, t.run.c.job_id.in_(job_ids), t.run.c.cause != Cause.HAND)
         .values(
             state=RunState.FINISHED,
             outcome=Outcome.CANCELLED,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import ColumnElement, func, insert, select, update
+from sqlalchemy import ColumnElement, RowMapping, func, insert, select, update
 
 from jobservice.domain.run import RunState
 from jobservice.store import tables as t
@@ -36,6 +36,7 @@ class NodeRow:
     boot: int
     hostname: str
     pid: int
+    process_space: str
     state: NodeState
     started_at: datetime
     heartbeat_at: datetime
@@ -56,6 +57,7 @@ class NodeStore:
         *,
         hostname: str,
         pid: int,
+        process_space: str,
         release: str,
         now: datetime,
         lease_expires_at: datetime,
@@ -81,6 +83,7 @@ class NodeStore:
                     boot=boot,
                     hostname=hostname,
                     pid=pid,
+                    process_space=process_space,
                     release=release,
                     state=NodeState.RUNNING,
                     started_at=now,
@@ -151,14 +154,9 @@ class NodeStore:
 
     def newest(self, *, limit: int = 20) -> list[NodeRow]:
         """Return the newest nodes, newest first."""
-        columns = (
-            t.node.c.id, t.node.c.boot, t.node.c.hostname, t.node.c.pid, t.node.c.state, t.node.c.started_at,
-            t.node.c.heartbeat_at, t.node.c.lease_expires_at, t.node.c.stopped_at, t.node.c.last_reload_at,
-            t.node.c.missing_hardening,
-        )  # fmt: skip
         with self._database.read() as connection:
-            rows = connection.execute(select(*columns).order_by(t.node.c.id.desc()).limit(limit))
-            return [NodeRow(*row[:4], NodeState(row[4]), *row[5:]) for row in rows]
+            rows = connection.execute(select(t.node).order_by(t.node.c.id.desc()).limit(limit)).mappings().all()
+        return [_node(row) for row in rows]
 
     def request_reload(self, *, by: str, at: datetime) -> int:
         """Ask for a reload and return the request's id; an unhandled one is joined."""
@@ -196,3 +194,20 @@ class NodeStore:
         query = select(t.request.c.id).where(t.request.c.handled_at.is_(None)).limit(1)
         with self._database.read() as connection:
             return connection.execute(query).first() is not None
+
+
+def _node(row: RowMapping) -> NodeRow:
+    return NodeRow(
+        node_id=row["id"],
+        boot=row["boot"],
+        hostname=row["hostname"],
+        pid=row["pid"],
+        process_space=row["process_space"],
+        state=NodeState(row["state"]),
+        started_at=row["started_at"],
+        heartbeat_at=row["heartbeat_at"],
+        lease_expires_at=row["lease_expires_at"],
+        stopped_at=row["stopped_at"],
+        last_reload_at=row["last_reload_at"],
+        missing_hardening=row["missing_hardening"],
+    )

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Connection, FromClause, bindparam, delete,
 from sqlalchemy.dialects import postgresql, sqlite
 
 from jobservice.domain.fire_plan import FirePlan, PlannedFire
-from jobservice.domain.job import JobDefinition, JobId, JobStatus, OverlapPolicy
+from jobservice.domain.job import JobDefinition, JobId, JobStatus, MisfirePolicy, OverlapPolicy
 from jobservice.domain.run import Cause, Outcome, RunId, RunState
 from jobservice.store import tables as t
 from jobservice.store.engine import Database
@@ -57,6 +57,9 @@ class PlanStore:
             .on_conflict_do_nothing(**unplanned)
             .returning(*key)
         )
+        self._insert_queued = (
+            dialect.insert(t.run).values(_constants(state=RunState.QUEUED.value)).on_conflict_do_nothing(**unplanned)
+        )
         self._insert_misfired = (
             dialect.insert(t.run)
             .values(_constants(state=RunState.FINISHED.value, outcome=Outcome.MISFIRED.value))
@@ -89,9 +92,12 @@ class PlanStore:
             plans = [(job, plan(job)) for job in jobs]
             definitions = {job.job_id: job.definition for job in jobs}
             starts = [row for job, fires in plans for row in _armed_rows(job, fires, now=now, node_id=node_id)]
+            queued = [row for job, fires in plans for row in _queued_rows(job, fires, now=now)]
             misfires = [row for job, fires in plans for row in _misfired_rows(job, fires, now=now)]
             if misfires:
                 connection.execute(self._insert_misfired, misfires)
+            if queued:
+                connection.execute(self._insert_queued, queued)
             if starts:
                 armed = [
                     ArmedRun(fire_time, run_id, job_id, 1, 1, Cause.SCHEDULE, definitions[job_id])
@@ -235,8 +241,20 @@ def _wanted_fires(job: DueJob, plan: FirePlan) -> tuple[PlannedFire, ...]:
 
 def _armed_rows(job: DueJob, plan: FirePlan, *, now: datetime, node_id: int) -> Iterable[dict[str, Any]]:
     for fire in _wanted_fires(job, plan):
-        if not fire.misfired:
+        if not fire.misfired and not _catches_up(job, fire, now):
             yield _fire_row(job, fire, now) | {"note": "", "node_id": node_id}
+
+
+def _queued_rows(job: DueJob, plan: FirePlan, *, now: datetime) -> Iterable[dict[str, Any]]:
+    for fire in _wanted_fires(job, plan):
+        if not fire.misfired and _catches_up(job, fire, now):
+            yield _fire_row(job, fire, now) | {"note": ""}
+
+
+def _catches_up(job: DueJob, fire: PlannedFire, now: datetime) -> bool:
+    """Return whether a late run waits in the queue, so that several run one after the other and none is left out."""
+    policies = (job.definition.misfire, job.definition.overlap)
+    return fire.fire_time <= now and policies[0] is MisfirePolicy.ALL and policies[1] is not OverlapPolicy.ALLOW
 
 
 def _misfired_rows(job: DueJob, plan: FirePlan, *, now: datetime) -> Iterable[dict[str, Any]]:

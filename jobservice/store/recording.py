@@ -17,7 +17,7 @@ from jobservice.store import audit
 from jobservice.store import tables as t
 from jobservice.store.engine import Database
 from jobservice.store.planning import ArmedRun
-from jobservice.store.runs import OURS_AND_RUNNING, key_of, repeat_run
+from jobservice.store.runs import OURS_AND_RUNNING, conclude_once, key_of, repeat_run
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +80,11 @@ class RecordStore:
                 connection.execute(_START, [_start_row(*start) for start in batch.started.values()])
             if batch.skipped:
                 connection.execute(_SKIP, [_skip_row(*skip) for skip in batch.skipped])
-            if batch.requeued:
-                connection.execute(_REQUEUE, [key_of(run) for run in batch.requeued])
+                conclude_once(connection, [run.job_id for run, *_ in batch.skipped if run.definition.run_once])
+            for run in batch.requeued:
+                if connection.execute(_REQUEUE, key_of(run)).rowcount == 0:
+                    # One fire time waits already; or this one does, and the answer to the commit got lost.
+                    connection.execute(_SKIP, _skip_row(run, Outcome.SKIPPED, _ONE_WAITS, now))
             if not batch.finished:
                 return set()
             return self._finish(connection, batch.finished, rule, boot=boot, now=now)
@@ -124,7 +127,25 @@ class RecordStore:
 
 
 _START = update(t.run).where(OURS_AND_RUNNING).values(started_at=bindparam("at"), revision=bindparam("rev"))
-_REQUEUE = update(t.run).where(OURS_AND_RUNNING).values(state=RunState.QUEUED, node_id=None)
+_ONE_WAITS = "The job was running already, and another fire time waits for it; its overlap policy leaves this one out."
+_waiting = t.run.alias("waiting")
+_REQUEUE = (
+    update(t.run)
+    .where(
+        OURS_AND_RUNNING,
+        (t.run.c.cause != Cause.SCHEDULE)
+        | (t.run.c.fence > 1)  # It has waited already.
+        | ~select(_waiting.c.id)
+        .where(
+            _waiting.c.state == RunState.QUEUED,
+            _waiting.c.state != RunState.FINISHED,
+            _waiting.c.job_id == t.run.c.job_id,
+            _waiting.c.cause == Cause.SCHEDULE,
+        )
+        .exists(),
+    )
+    .values(state=RunState.QUEUED, node_id=None)
+)
 _SKIP = (
     update(t.run)
     .where(OURS_AND_RUNNING)
@@ -222,6 +243,7 @@ def _follow_up(
         note = repeat_run(connection, dict(row), allowed=run.definition.repeat_after_crash, now=now)
         note = f"{result.note} {note}".strip()
         connection.execute(update(t.run).where(t.run.c.id == run.run_id).values(note=note))
+        conclude_once(connection, [run.job_id])
 
 
 def _take_back(connection: Connection, job_id: JobId, now: datetime) -> None:

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, bindparam, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, func, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from jobservice.domain.job import JobId
+from jobservice.domain.job import JobId, JobStatus
 from jobservice.domain.run import Cause, Outcome, RunError, RunId, RunState
 from jobservice.store import tables as t
 from jobservice.store.engine import Database
@@ -139,6 +139,7 @@ class RunStore:
                         finished_at=now,
                     )
                 )
+            conclude_once(connection, sorted({row["job_id"] for row in rows}))
         return len(rows)
 
 
@@ -187,6 +188,23 @@ def repeat_run(connection: Connection, row: dict[str, Any], *, allowed: bool, no
         )
     )
     return _REPEATED
+
+
+def conclude_once(connection: Connection, job_ids: Sequence[int]) -> None:
+    """Show Run Once jobs as done in this boot whose run ended without one: it was cancelled, or lost for good."""
+    unfinished = select(t.run.c.id).where(t.run.c.job_id == t.job_state.c.job_id, t.run.c.state != RunState.FINISHED)
+    boot = select(func.max(t.node.c.boot)).scalar_subquery()
+    connection.execute(
+        update(t.job_state)
+        .where(
+            t.job_state.c.job_id.in_(job_ids),
+            t.job_state.c.status == JobStatus.ONCE_PENDING,
+            t.job_state.c.next_fire_at.is_(None),
+            t.job_state.c.loaded.is_not(None),
+            ~unfinished.exists(),
+        )
+        .values(status=JobStatus.ONCE_DONE, ran_once_in_boot=boot)
+    )
 
 
 def cancel_waiting(connection: Connection, job_id: JobId, *, by: str, at: datetime) -> None:
@@ -262,6 +280,7 @@ def request_cancel(connection: Connection, run_id: RunId, *, by: str, at: dateti
                 finished_at=at,
             )
         )
+        conclude_once(connection, [row.job_id])
     return state
 
 

@@ -155,6 +155,7 @@ node = Table(
     Column("boot", Integer, nullable=False),
     Column("hostname", String(255), nullable=False),
     Column("pid", Integer, nullable=False),
+    Column("process_space", String(64), nullable=False, comment="where the pid means something"),
     Column("release", _WORD, nullable=False),
     Column("state", _WORD, nullable=False),
     Column("started_at", Instant, nullable=False),

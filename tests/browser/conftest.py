@@ -62,4 +62,5 @@ def people(chromium: Browser, site: Site) -> Iterator[People]:
         yield people
         people.leave()
     finally:
-        site.clear()
+        if not site.keeps_jobs:
+            site.clear()

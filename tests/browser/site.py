@@ -24,6 +24,8 @@ class Site:
         self.address = f"http://127.0.0.1:{self.port}"
         self._commands = Moontide(folder, MOONTIDE_BIND_PORT=str(self.port), MOONTIDE_STOP_GRACE_SECONDS="1")
         self._started: list[Process] = []
+        self.keeps_jobs = False
+        """Whether the jobs are there for every test of the module, and not cleared after each."""
         self.states: dict[Role, dict[str, object]] = {}
         """The cookies of whoever has signed in, by role."""
 
@@ -35,7 +37,6 @@ class Site:
     def start_up(self) -> Process:
         """Start console and job service together, as ``make run`` does."""
         process = self._keep(self._commands.start("up", ready="The console listens"))
-        process.wait_for("Serving on")
         process.wait_for("The job service runs")
         return process
 
@@ -43,9 +44,7 @@ class Site:
         return self._keep(self._commands.start_service())
 
     def start_console(self) -> Process:
-        process = self._keep(self._commands.start_console(self.port))
-        process.wait_for("Serving on")
-        return process
+        return self._keep(self._commands.start_console(self.port))
 
     def _keep(self, process: Process) -> Process:
         self._started.append(process)

@@ -15,6 +15,9 @@ from tests.support.processes import Process
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser-away")]
 
+GONE = "ERR_CONNECTION_(REFUSED|RESET)|ERR_EMPTY_RESPONSE|htmx:(sendError|afterRequest)"
+"""What Chromium and htmx write while nobody answers."""
+
 
 @pytest.fixture
 def site(empty_site: Site) -> Site:
@@ -68,7 +71,7 @@ def test_pages_work_and_say_so_while_the_service_is_stopped(site: Site, console:
 
 def test_open_list_says_that_the_console_is_gone_and_recovers(site: Site, console: Process, people: People) -> None:
     page = people.open()
-    people.expect_complaint("ERR_CONNECTION_(REFUSED|RESET)|ERR_EMPTY_RESPONSE")
+    people.expect_complaint(GONE)
     gone = page.get_by_text("The console cannot be reached.")
     expect(page.get_by_text("No jobs yet")).to_be_visible()
     console.kill()
@@ -84,7 +87,7 @@ def test_open_list_says_that_the_console_is_gone_and_recovers(site: Site, consol
 def test_editor_keeps_the_text_while_the_console_is_gone(site: Site, console: Process, people: People) -> None:
     site.add_job("Draft", lua.OK, schedule="3600")
     page = people.open("/scripts/draft.lua")
-    people.expect_complaint("ERR_CONNECTION_(REFUSED|RESET)|ERR_EMPTY_RESPONSE")
+    people.expect_complaint(GONE)
     write(page, "-- kept\n" + lua.OK)
     console.kill()
     page.keyboard.press("Control+s")
@@ -100,7 +103,7 @@ def test_run_page_recovers_with_the_rest_of_the_log(site: Site, console: Process
     job_id = site.add_job("Ticker", ticks, schedule="3600")
     run_id = site.backend.service.run_now(job_id, by="alice")
     page = people.open(f"/runs/{run_id}")
-    people.expect_complaint("ERR_CONNECTION_(REFUSED|RESET)|ERR_EMPTY_RESPONSE")
+    people.expect_complaint(GONE)
     log = page.get_by_role("log")
     expect(log).to_contain_text("tick 2")
     console.kill()

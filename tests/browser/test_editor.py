@@ -85,7 +85,9 @@ def test_altered_file_is_refused_and_the_text_area_stays(people: People, place: 
     else:
         people.expect_complaint("ERR_FAILED")
         _stand_in(page, CDN, lambda route: route.abort())
-        page.route("**/vendor/codemirror-view*/**", lambda route: route.fulfill(body=EVIL, content_type="text/javascript"))
+        page.route(
+            "**/vendor/codemirror-view*/**", lambda route: route.fulfill(body=EVIL, content_type="text/javascript")
+        )
     page.goto(f"{ADDRESS}?line=3")
     expect(page.get_by_text("a file of it is not the one that was expected")).to_be_visible()
     assert page.evaluate("globalThis.evil") is None
@@ -154,7 +156,9 @@ def test_leaving_with_unsaved_text_asks_first(people: People) -> None:
 def test_text_typed_while_it_is_saved_stays_unsaved(people: People) -> None:
     page = people.open(ADDRESS)
     held: list[Route] = []
-    page.route(f"**{ADDRESS}", lambda route: held.append(route) if route.request.method == "POST" else route.continue_())
+    page.route(
+        f"**{ADDRESS}", lambda route: held.append(route) if route.request.method == "POST" else route.continue_()
+    )
     write(page, lua.SLEEP)
     with page.expect_request(lambda request: request.method == "POST" and request.url.endswith(ADDRESS)):
         page.keyboard.press("Control+s")

@@ -15,7 +15,9 @@ from tests.browser.site import PASSWORD, Site
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser-first-run")]
 
-SHEEP = 'local job = core.job()\n\nfunction job.run()\n  print("one sheep")\n  return job.OK, "all in"\nend\n\nreturn job\n'
+SHEEP = (
+    'local job = core.job()\n\nfunction job.run()\n  print("one sheep")\n  return job.OK, "all in"\nend\n\nreturn job\n'
+)
 
 
 @pytest.fixture

@@ -207,7 +207,7 @@ def test_run_once_runs_once_whatever_is_reloaded(site: Site, people: People) -> 
 
 
 def test_run_now_needs_no_schedule(site: Site, people: People) -> None:
-    site.add_job("By hand", lua.script('print(job.hour() ~= nil) return job.OK'), schedule="every 1 day", active=False)
+    site.add_job("By hand", lua.script("print(job.hour() ~= nil) return job.OK"), schedule="every 1 day", active=False)
     page = people.open()
     button(row(page, "By hand"), "Run now").click()
     expect(page.get_by_text("Finished OK")).to_be_visible()

@@ -61,7 +61,13 @@ class Rows:
 
     def join(self, *, alone: bool = False, hostname: str = "host") -> tuple[int, int, bool]:
         return self.nodes.join(
-            hostname=hostname, pid=1, release="0", now=self.now, lease_expires_at=self.now + LEASE, alone=alone
+            hostname=hostname,
+            pid=1,
+            process_space="",
+            release="0",
+            now=self.now,
+            lease_expires_at=self.now + LEASE,
+            alone=alone,
         )
 
     def create(self, name: str = "job", **fields: Any) -> JobId:

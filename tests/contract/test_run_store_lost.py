@@ -109,7 +109,7 @@ def test_history_past_its_age_goes_in_batches_with_its_output_but_the_newest_run
     newest = rows.state_row(job_id).last_run_id
     rows.clock.advance(HOUR)
 
-    counts = [rows.history.purge(finished_before=rows.now, limit=2) for _ in range(3)]
+    counts = [rows.history.purge(created_before=rows.now, limit=2) for _ in range(3)]
 
     assert counts == [2, 1, 0]
     assert [row.id for row in rows.run_rows()] == [newest]
@@ -123,8 +123,8 @@ def test_history_within_its_age_and_runs_that_go_on_stay(rows: Rows):
     rows.running(node)
     rows.clock.advance(HOUR)
 
-    assert rows.history.purge(finished_before=rows.now - 2 * HOUR, limit=10) == 0
-    assert rows.history.purge(finished_before=rows.now, limit=10) == 1
+    assert rows.history.purge(created_before=rows.now - 2 * HOUR, limit=10) == 0
+    assert rows.history.purge(created_before=rows.now, limit=10) == 1
     assert [row.state for row in rows.run_rows()] == [RunState.FINISHED, RunState.RUNNING]
 
 

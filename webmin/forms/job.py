@@ -46,7 +46,7 @@ class JobForm(FlaskForm):
     name = StringField(
         "Name",
         description=f"Unique, 1 to {NAME_MAX_CHARS} characters.",
-        render_kw={"maxlength": NAME_MAX_CHARS, "required": True, "dir": "auto", "autocomplete": "off"},
+        render_kw={"maxlength": NAME_MAX_CHARS, "required": True, "dir": "auto"},
     )
     path = StringField(
         "Path",
@@ -57,7 +57,7 @@ class JobForm(FlaskForm):
         "Schedule",
         description="A number of seconds, such as 120, or words, such as “every 5 minutes”. "
         "The first run comes one interval after the reload.",
-        render_kw={"maxlength": SCHEDULE_MAX_CHARS, "required": True, "autocomplete": "off", "autocapitalize": "none"},
+        render_kw={"maxlength": SCHEDULE_MAX_CHARS, "required": True, "autocapitalize": "none"},
     )
     run_once = BooleanField("Run Once", description="Run a single time after each start of the job service.")
     active = BooleanField(

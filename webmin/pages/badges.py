@@ -49,9 +49,11 @@ OUTCOMES = {
     Outcome.EXIT: Badge("ban", "bad", "Exit", "The script returned EXIT: the job was deactivated."),
     Outcome.FAILED: Badge("circle-xmark", "bad", "Failed", "An error ended it; the job was deactivated."),
     Outcome.TIMED_OUT: Badge("stopwatch", "bad", "Timed out", "It ran longer than its time limit and was ended."),
-    Outcome.KILLED: Badge("skull", "bad", "Killed", "It broke a limit, or its worker died."),
-    Outcome.CANCELLED: Badge("hand", "quiet", "Cancelled", "Somebody cancelled it."),
-    Outcome.ABANDONED: Badge("plug-circle-xmark", "waiting", "Abandoned", "The job service died while it ran."),
+    Outcome.KILLED: Badge("skull", "bad", "Killed", "It crashed its worker, or broke a limit."),
+    Outcome.CANCELLED: Badge(
+        "hand", "quiet", "Cancelled", "Cancelled by somebody, or taken back by an earlier return."
+    ),
+    Outcome.ABANDONED: Badge("plug-circle-xmark", "waiting", "Abandoned", "Cut short through no fault of its script."),
     Outcome.MISFIRED: Badge("clock", "waiting", "Missed", "Its time passed while nothing could run."),
     Outcome.SKIPPED: Badge("forward", "quiet", "Skipped", "The job was still running when its time came."),
 }

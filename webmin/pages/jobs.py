@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from jobservice.domain.job import JobStatus
-from jobservice.domain.run import RunError
+from jobservice.domain.run import CRITICAL_OUTCOMES, RunError
 from jobservice.read_models import DeletionPreview, FieldChange, JobPage, JobRow, JobView, RunPage, RunRow
 from webmin.forms.job import JobForm
 from webmin.pages.badges import CAUSES, JOB_STATUSES, OUTCOMES, Badge, run_badge
@@ -117,6 +117,12 @@ class JobShowPage:
     is_newest: bool
     service: ServicePanel
     here: str
+
+    @property
+    def runs_well_again(self) -> bool:
+        """Whether the last error is history: the job is active, and its last run was no failure."""
+        row = self.job.row
+        return row.status is not JobStatus.INACTIVE and row.last_outcome not in CRITICAL_OUTCOMES
 
     @classmethod
     def of(cls, job: JobView, runs: RunPage, service: ServicePanel, *, is_newest: bool, here: str) -> JobShowPage:

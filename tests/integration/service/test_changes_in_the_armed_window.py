@@ -83,7 +83,9 @@ def test_limits_reloaded_while_armed_are_what_the_run_gets(cluster: Cluster, arm
 
 
 @pytest.mark.parametrize("overlap", list(OverlapPolicy))
-def test_a_reload_of_a_frequent_job_starts_each_of_its_fire_times_once(cluster: Cluster, overlap: OverlapPolicy) -> None:
+def test_a_reload_of_a_frequent_job_starts_each_of_its_fire_times_once(
+    cluster: Cluster, overlap: OverlapPolicy
+) -> None:
     cluster.start_node()
     job_id = cluster.add_job(lua.OK, schedule="1", overlap=overlap)
     for number in range(6):
@@ -129,6 +131,27 @@ def test_a_fire_time_that_waits_for_its_job_is_closed_when_the_job_is_deactivate
     assert outcomes(rows) == [(1, Outcome.OK), (1, Outcome.CANCELLED)]
     assert "deactivated" in rows[1].note
     assert cluster.starts_of(job_id) == 1
+
+
+def test_a_repeat_that_waits_is_closed_when_the_job_is_deactivated_and_a_run_by_hand_is_not(cluster: Cluster) -> None:
+    cluster.start_node(keeps_running)
+    job_id = cluster.add_job(lua.OK, schedule="60")
+    cluster.advance(60)
+    cluster.node.engine.stop(timedelta(0))  # It ends the run, which leaves a repeat in the queue.
+    cluster.kill(cluster.node)
+    by_hand = cluster.service.run_now(job_id, by="alice")
+
+    cluster.service.deactivate_job(job_id, by="alice")
+    cluster.start_node()
+    cluster.advance(30)
+
+    rows = cluster.run_rows(job_id)
+    assert [(row.cause, row.outcome) for row in rows] == [
+        (Cause.SCHEDULE, Outcome.ABANDONED),
+        (Cause.RETRY, Outcome.CANCELLED),
+        (Cause.HAND, Outcome.OK),
+    ]
+    assert rows[2].id == by_hand
 
 
 @pytest.mark.parametrize("overlap", [OverlapPolicy.SKIP, OverlapPolicy.ALLOW])

@@ -84,6 +84,7 @@ def upgrade() -> None:
         sa.Column("boot", sa.Integer(), nullable=False),
         sa.Column("hostname", sa.String(length=255), nullable=False),
         sa.Column("pid", sa.Integer(), nullable=False),
+        sa.Column("process_space", sa.String(length=64), nullable=False, comment="where the pid means something"),
         sa.Column("release", sa.String(length=20), nullable=False),
         sa.Column("state", sa.String(length=20), nullable=False),
         sa.Column("started_at", sa.BigInteger(), nullable=False),
