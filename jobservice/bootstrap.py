@@ -14,7 +14,7 @@ from pathlib import Path
 
 from jobservice.accounts import Accounts
 from jobservice.clock import SystemClock
-from jobservice.domain.errors import SettingsError
+from jobservice.domain.errors import MoontideError, SettingsError
 from jobservice.executors.lua_pool import LuaPool
 from jobservice.executors.script_checker import LuaScriptChecker
 from jobservice.lock import ServiceLock
@@ -66,8 +66,7 @@ def build_console_backend(settings: Settings, *, clock: Clock | None = None) -> 
     :raises StoreUnavailableError: the database cannot be reached.
     """
     clock = clock or SystemClock()
-    database = Database(settings.database_url)
-    check_schema(database)
+    database = _checked_database(settings)
     scripts, nodes = ScriptStore(database), NodeStore(database)
     checker = LuaScriptChecker()
     return ConsoleBackend(
@@ -98,7 +97,8 @@ def build_console_backend(settings: Settings, *, clock: Clock | None = None) -> 
 def lock_path(settings: Settings) -> Path:
     """Return the lock file of the job service: beside an SQLite file, else in the data folder."""
     if settings.is_sqlite:
-        return Path(settings.database_url.removeprefix("sqlite:///")).with_suffix(".service-lock")
+        # Two names of one file are one database.
+        return Path(settings.database_url.removeprefix("sqlite:///")).resolve().with_suffix(".service-lock")
     return settings.data_dir / "service-lock"
 
 
@@ -127,8 +127,11 @@ def build_service(settings: Settings, *, clock: Clock | None = None) -> RunningS
     clock = clock or SystemClock()
     _private_folder(settings.data_dir)
     lock = ServiceLock(lock_path(settings))
-    database = Database(settings.database_url)
-    check_schema(database)
+    try:
+        database = _checked_database(settings)
+    except MoontideError:
+        lock.release()
+        raise
     scripts = ScriptCache(ScriptStore(database))
     pool = LuaPool(
         scripts=scripts,
@@ -163,6 +166,16 @@ def build_engine(
         nodes=NodeStore(database),
     )
     return Engine(stores, scripts, executor, clock, settings, missing_hardening=missing, alone=alone)
+
+
+def _checked_database(settings: Settings) -> Database:
+    database = Database(settings.database_url)
+    try:
+        check_schema(database)
+    except MoontideError:
+        database.close()
+        raise
+    return database
 
 
 def _missing_layers(pool: LuaPool) -> Sequence[str]:

@@ -64,7 +64,7 @@ def _on_csrf(error: CSRFError) -> ResponseReturnValue:
                 401,
                 "You are signed out",
                 "Your session has ended, so nothing was done.",
-                "Sign in in another tab, then come back here, reload and send the form again.",
+                "Sign in in another tab, then go back in this one and send the form again.",
                 **_way_on(401),
             )
         )
@@ -73,7 +73,7 @@ def _on_csrf(error: CSRFError) -> ResponseReturnValue:
             400,
             "This form is out of date",
             "The form was not sent from a page of your present session, so nothing was done.",
-            "Go back, reload the page and send it again. If that does not help, allow cookies for this address.",
+            "Go back and send it again. If that does not help, allow cookies for this address.",
         )
     )
 

@@ -13,9 +13,10 @@ import click
 
 from jobservice.bootstrap import ConsoleBackend, build_console_backend
 from jobservice.cli.output import ExitCode, print_json, print_table, reports_errors, shown_duration, shown_time
+from jobservice.domain.errors import NotFoundError
 from jobservice.domain.job import JobId, JobStatus
 from jobservice.domain.run import Outcome, RunId, RunState
-from jobservice.read_models import JobRow, RunView
+from jobservice.read_models import JobRow, RunView, ServiceState
 from jobservice.settings import Settings
 
 _LOOK_EVERY_S = 0.1
@@ -31,7 +32,12 @@ def _backend() -> Iterator[ConsoleBackend]:
 
 
 def _find(backend: ConsoleBackend, name_or_id: str) -> JobId:
-    return JobId(int(name_or_id)) if name_or_id.isdigit() else backend.queries.find_job_id(name_or_id)
+    try:
+        return backend.queries.find_job_id(name_or_id)
+    except NotFoundError:
+        if name_or_id.isascii() and name_or_id.isdigit():
+            return JobId(int(name_or_id))
+        raise
 
 
 @click.group()
@@ -151,4 +157,7 @@ def _follow(backend: ConsoleBackend, run_id: RunId, *, quiet: bool) -> RunView:
         if view.row.state is RunState.FINISHED and not output.more:
             return view
         if not output.more:
+            if backend.queries.service_status().state in {ServiceState.STOPPED, ServiceState.NEVER_STARTED}:
+                click.echo("No job service runs; the run waits until one does.", err=True)
+                sys.exit(ExitCode.NOT_RUNNING)
             time.sleep(_LOOK_EVERY_S)

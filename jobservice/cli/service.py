@@ -9,6 +9,7 @@ import signal
 import sys
 import time
 from dataclasses import asdict
+from datetime import timedelta
 from typing import Any
 
 import click
@@ -55,8 +56,10 @@ def start(parent: int | None) -> None:
         running.supervisor.start()
         log.info("The job service runs (node %d, boot %d)", running.engine.node_id, running.engine.boot)
         running.supervisor.wait()
-        log.info("The job service stops; runs get %d s to finish", settings.stop_grace_seconds)
-        running.supervisor.stop(settings.stop_grace)
+        # Once another service has taken the runs over, they must not go on here.
+        grace = timedelta(0) if running.supervisor.lease_lost else settings.stop_grace
+        log.info("The job service stops; runs get %d s to finish", grace.total_seconds())
+        running.supervisor.stop(grace)
     finally:
         running.close()
     if running.supervisor.lease_lost:

@@ -40,6 +40,7 @@ class Supervisor:
         self._engine = engine
         self._bell = bell
         self._stopping = threading.Event()
+        self._nothing_runs = threading.Event()
         self._ticking = threading.Lock()
         self._away_since: dict[str, float] = {}
         self.lease_lost = False
@@ -93,6 +94,7 @@ class Supervisor:
                 thread.join(timeout=2)
         with self._ticking:
             self._guarded("stop", lambda _: self._engine.stop(grace))
+        self._nothing_runs.set()
         self._scheduler.shutdown(wait=True)
         self._bell.close()
 
@@ -162,19 +164,20 @@ class Supervisor:
         return min((instant - self._engine.clock.now()).total_seconds(), LONGEST_WAIT_S)
 
     def _record_loop(self) -> None:
-        while not self._stopping.is_set():
+        # What ends during the stop's grace is recorded at once too, lest a kill then makes it run again.
+        while not self._nothing_runs.is_set():
             if not self._engine.recorder.wait(LONGEST_WAIT_S):
                 continue
             # Several ends in one transaction cost little more than one.
-            self._stopping.wait(FLUSH_INTERVAL.total_seconds())
+            self._nothing_runs.wait(FLUSH_INTERVAL.total_seconds())
             recorded: list[int] = [0]
 
             def record(now: datetime, recorded: list[int] = recorded) -> None:
                 recorded[0] = self._engine.recorder.step(now)
 
             if not self._guarded("record", record):
-                self._stopping.wait(AFTER_FAILURE_S)
-            elif self._engine.dispatcher.has_requeued:
+                self._nothing_runs.wait(AFTER_FAILURE_S)
+            elif self._engine.dispatcher.has_requeued and not self._stopping.is_set():
                 self._guarded("tick", self._tick)
 
     def _bell_loop(self) -> None:

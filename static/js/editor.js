@@ -5,7 +5,7 @@ import { bracketMatching, indentOnInput, indentUnit, StreamLanguage, syntaxHighl
 import { lua } from "@codemirror/legacy-modes/mode/lua";
 import { lintGutter, linter, lintKeymap } from "@codemirror/lint";
 import { highlightSelectionMatches, searchKeymap } from "@codemirror/search";
-import { EditorState } from "@codemirror/state";
+import { EditorState, StateField } from "@codemirror/state";
 import { Decoration, drawSelection, EditorView, highlightActiveLine, highlightActiveLineGutter, keymap, lineNumbers } from "@codemirror/view";
 
 import { complete } from "./editor/completions.js";
@@ -17,7 +17,12 @@ const CHECK_AFTER_MS = 600;
 
 function markLine(state, number) {
   const line = state.doc.line(Math.min(number, state.doc.lines));
-  return EditorView.decorations.of(Decoration.set([Decoration.line({ class: "cm-wanted-line" }).range(line.from)]));
+  // A field, so that the mark moves with its line, and goes with it.
+  return StateField.define({
+    create: () => Decoration.set([Decoration.line({ class: "cm-wanted-line" }).range(line.from)]),
+    update: (marks, transaction) => marks.map(transaction.changes),
+    provide: (field) => EditorView.decorations.from(field),
+  });
 }
 
 export function start(form, source, nonce) {

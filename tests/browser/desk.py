@@ -57,3 +57,12 @@ def reload_jobs(page: Page) -> None:
     expect(message(page)).to_contain_text("Reload requested.")
     expect(page.get_by_text("for a reload")).to_have_count(0)
     expect(page.locator("#service-state")).to_have_text("Running")
+
+
+def reload_until(page: Page, wanted: Locator, most: int = 300) -> None:
+    """Load the page again, as a person without JavaScript does, until it shows ``wanted``."""
+    for _ in range(most):
+        page.reload()
+        if wanted.is_visible():
+            return
+    raise AssertionError(f"not shown after {most} loads: {wanted}")

@@ -125,6 +125,19 @@ def test_line_of_the_address_is_shown_and_marked(people: People, asked: str, tex
     expect(editor(page)).to_be_focused()
 
 
+def test_mark_of_the_line_moves_with_it_and_goes_with_it(people: People) -> None:
+    page = people.open(f"{ADDRESS}?line=3")
+    expect(page.locator(".cm-wanted-line")).to_have_text("return job.OK")
+    editor(page).click()
+    page.keyboard.press("Control+Home")
+    page.keyboard.press("Enter")
+    page.keyboard.press("Enter")
+    expect(page.locator(".cm-wanted-line")).to_have_text("return job.OK")
+    write(page, "return 1")
+    expect(page.locator(".cm-wanted-line")).to_have_count(0)
+    save(page, 3)
+
+
 def test_line_that_is_no_line_is_refused_by_name(people: People) -> None:
     page = people.open(None)
     people.expect_complaint("status of 400")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.desk import button, editor, message, next_run, reload_jobs, row, save, status, write
+from tests.browser.desk import button, editor, message, next_run, reload_jobs, reload_until, row, save, status, write
 from tests.browser.people import People
 from tests.browser.site import PASSWORD, Site
 
@@ -134,7 +134,7 @@ def test_first_job_without_javascript(site: Site, people: People) -> None:
     expect(line).to_contain_text("new")
     button(page, "Reload").click()
     expect(message(page)).to_contain_text("Reload requested.")
-    _reload_until(page, line.get_by_role("link", name=re.compile("^OK")))
+    reload_until(page, line.get_by_role("link", name=re.compile("^OK")))
     expect(line).not_to_contain_text("new")
     expect(status(line)).to_have_text("OK")
     line.get_by_role("link", name=re.compile("^OK")).click()
@@ -143,7 +143,7 @@ def test_first_job_without_javascript(site: Site, people: People) -> None:
 
     page.get_by_role("link", name="Jobs", exact=True).click()
     button(line, "Run now").click()
-    _reload_until(page, page.get_by_text("Finished OK after"))
+    reload_until(page, page.get_by_text("Finished OK after"))
 
     page.get_by_role("link", name="Jobs", exact=True).click()
     button(line, "Deactivate").click()
@@ -157,12 +157,3 @@ def test_first_job_without_javascript(site: Site, people: People) -> None:
     page.get_by_role("button", name="Delete").click()
     expect(message(page)).to_contain_text("“Count sheep” is deleted.")
     expect(page.get_by_text("No jobs yet")).to_be_visible()
-
-
-def _reload_until(page: Page, wanted: object, most: int = 200) -> None:
-    """Load the page again, as a person does, until it shows ``wanted``."""
-    for _ in range(most):
-        page.reload()
-        if wanted.is_visible():  # type: ignore[attr-defined]
-            return
-    raise AssertionError(f"not shown after {most} loads: {wanted}")

@@ -112,11 +112,11 @@ def _expect_no_buttons(page: Page) -> None:
 
 
 def test_operator_runs_and_reloads_but_edits_nothing(site: Site, people: People) -> None:
-    site.add_job("Heartbeat", lua.OK, schedule="3600")
+    site.add_job("Errand", lua.OK, schedule="3600")
     page = people.open(role=Role.OPERATOR)
     expect(page.get_by_role("link", name="New Job")).to_have_count(0)
     expect(button(page, "Reload")).to_be_visible()
-    button(row(page, "Heartbeat"), "Run now").click()
+    button(row(page, "Errand"), "Run now").click()
     expect(page.get_by_text("Finished OK after")).to_be_visible()
 
 

@@ -13,6 +13,10 @@ import threading
 from collections.abc import Mapping
 from pathlib import Path
 
+from click.testing import CliRunner, Result
+
+from webmin.command import cli
+
 ROOT = Path(__file__).resolve().parents[2]
 START_TIMEOUT_S = 30
 
@@ -51,6 +55,10 @@ class Moontide:
             timeout=timeout,
             check=False,
         )
+
+    def invoke(self, *arguments: str, stdin: str = "") -> Result:
+        """Run one short command to its end in this process, which takes a tenth of the time."""
+        return CliRunner().invoke(cli, list(arguments), input=stdin, env=self.environment, prog_name="moontide")
 
     def start(self, *arguments: str, ready: str, extra: Mapping[str, str] | None = None) -> Process:
         """Start a command that stays, and wait for the line that says it is ready."""

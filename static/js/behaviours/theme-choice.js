@@ -13,6 +13,7 @@ export function start(form) {
     }
     const answer = new FormData(form, button);
     // "manual" keeps the browser from fetching the page that a plain form would go back to.
-    fetch(form.action, { method: "POST", body: answer, redirect: "manual" });
+    // "keepalive" lets it arrive when the page is left at once.
+    fetch(form.action, { method: "POST", body: answer, redirect: "manual", keepalive: true });
   });
 }
