@@ -14,8 +14,9 @@ CACHE_LIMIT_CHARS = 16 * 1024 * 1024
 class ScriptCache:
     """Serves the newest revision of scripts; safe from any thread.
 
-    A look-up always asks the database which revision is newest, so a saved
-    script is used by the next run; only the text is kept.
+    A look-up always asks the database which revision is newest, by number
+    and digest, so a saved script is used by the next run, and one that was
+    deleted and made anew is never taken for the old one.
     """
 
     def __init__(self, store: ScriptStore) -> None:
@@ -29,9 +30,7 @@ class ScriptCache:
         newest = self._store.newest_revisions(set(paths))
         with self._lock:
             kept = {path: self._kept.get(path) for path in newest}
-        found = {
-            path: script for path, script in kept.items() if script is not None and script.revision == newest[path]
-        }
+        found = {path: script for path, script in kept.items() if script is not None and script.sha256 == newest[path]}
         if len(found) < len(newest):
             for script in self._store.find_all(newest.keys() - found.keys()):
                 self._keep(script)

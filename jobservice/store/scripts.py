@@ -25,6 +25,7 @@ class StoredScript:
     revision: int
     author: str
     saved_at: datetime
+    sha256: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +71,11 @@ class ScriptStore:
             rows = connection.execute(_NEWEST.where(t.script.c.path.in_(list(paths))))
             return [StoredScript(*row) for row in rows]
 
-    def newest_revisions(self, paths: Iterable[str]) -> Mapping[str, int]:
-        """Return the number of the newest revision for each path that exists."""
+    def newest_revisions(self, paths: Iterable[str]) -> Mapping[str, tuple[int, str]]:
+        """Return number and SHA-256 of the newest revision for each path that exists."""
         with self._database.read() as connection:
-            rows = connection.execute(
-                select(t.script.c.path, t.script.c.revision).where(t.script.c.path.in_(list(paths)))
-            )
-            return {row.path: row.revision for row in rows}
+            rows = connection.execute(_REVISIONS.where(t.script.c.path.in_(list(paths))))
+            return {row.path: (row.number, row.sha256) for row in rows}
 
     def list_revisions(self, path: str, *, limit: int = 100) -> list[StoredRevision]:
         """Return the newest revisions, newest first."""
@@ -159,15 +158,17 @@ class ScriptStore:
         return connection.execute(select(t.script.c.id).where(t.script.c.path == path)).first() is not None
 
 
+_IS_NEWEST = (t.script_revision.c.script_id == t.script.c.id) & (t.script_revision.c.number == t.script.c.revision)
 _NEWEST = select(
     t.script.c.path,
     t.script_revision.c.source,
     t.script_revision.c.number,
     t.script_revision.c.author,
     t.script_revision.c.saved_at,
-).join(
-    t.script_revision,
-    (t.script_revision.c.script_id == t.script.c.id) & (t.script_revision.c.number == t.script.c.revision),
+    t.script_revision.c.sha256,
+).join(t.script_revision, _IS_NEWEST)
+_REVISIONS = select(t.script.c.path, t.script_revision.c.number, t.script_revision.c.sha256).join(
+    t.script_revision, _IS_NEWEST
 )
 
 

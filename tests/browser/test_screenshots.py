@@ -40,9 +40,7 @@ def site(populated: Populated) -> Site:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [WIDE, NARROW])
-def test_every_page_is_legible_and_has_its_picture(
-    populated: Populated, people: People, scheme: str, width: int
-) -> None:
+def test_every_page_is_legible_and_pictured(populated: Populated, people: People, scheme: str, width: int) -> None:
     PICTURES.mkdir(parents=True, exist_ok=True)
     page = people.open(width=width, color_scheme=scheme, reduced_motion="reduce")
     people.expect_complaint("status of 404")

@@ -99,7 +99,9 @@ def test_newest_revisions_are_given_for_the_paths_that_exist(rows: Rows):
     save(rows, "one", expected=None)
     save(rows, "two", expected=1)
 
-    assert rows.scripts.newest_revisions({"a.lua", "missing.lua"}) == {"a.lua": 2}
+    newest = rows.scripts.newest_revisions({"a.lua", "missing.lua"})
+
+    assert newest == {"a.lua": (2, rows.scripts.get("a.lua").sha256)}
     assert rows.scripts.newest_revisions(set()) == {}
 
 

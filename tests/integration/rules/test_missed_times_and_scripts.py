@@ -51,3 +51,16 @@ def test_run_once_that_is_cancelled_before_its_start_is_done_in_this_boot(moonti
     moontide.advance(60)
 
     assert moontide.job(job_id).row.status is JobStatus.ONCE_DONE
+
+
+def test_script_made_anew_under_an_old_path_runs_its_new_source(moontide: Moontide) -> None:
+    first = moontide.add_job(lua.script('print("old") return job.OK'))
+    moontide.service.run_now(first, by="alice")
+    moontide.step()
+    moontide.service.delete_job(first, delete_script=True, by="alice")
+
+    again = moontide.add_job(lua.script('print("new") return job.OK'))
+    run_id = moontide.service.run_now(again, by="alice")
+    moontide.step()
+
+    assert moontide.log(run_id) == "new\n"
