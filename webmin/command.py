@@ -82,7 +82,8 @@ def up() -> None:
     """Start console and job service together on this machine.
 
     An empty database gets its schema by itself; an older one needs
-    ``moontide migrate``.  Either process is started again when it dies.
+    ``moontide migrate``.  Either process is started again when it dies, and left alone when
+    it was stopped on request.
     """
     settings = Settings.from_environment()
     _prepare_database(settings)
@@ -115,7 +116,7 @@ class _Pair:
         for signum in (signal.SIGTERM, signal.SIGINT):
             signal.signal(signum, lambda *_: self._stopping.set())
         started = {name: self._start(name) for name in self._commands}
-        while not self._stopping.wait(_LOOK_EVERY_S):
+        while self._children and not self._stopping.wait(_LOOK_EVERY_S):
             for name, child in list(self._children.items()):
                 code = child.poll()
                 if code is None:
@@ -124,6 +125,10 @@ class _Pair:
                     # It has said why, and starting it again would say the same.
                     self._stop()
                     return code
+                if code == ExitCode.OK:
+                    log.info("The %s was stopped on request; the other one goes on until Ctrl-C", name)
+                    del self._children[name]
+                    continue
                 log.warning("The %s ended with code %d and is started again", name, code)
                 pause = _RESTART_AFTER_S - (time.monotonic() - started[name])
                 self._stopping.wait(max(0.0, pause))

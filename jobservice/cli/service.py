@@ -76,7 +76,13 @@ def stop() -> None:
     if pid is None:
         click.echo("No job service runs here.", err=True)
         sys.exit(ExitCode.NOT_RUNNING)
-    os.kill(pid, signal.SIGTERM)
+    try:
+        os.kill(pid, signal.SIGTERM)
+    except ProcessLookupError:
+        pass  # It has just ended by itself.
+    except PermissionError:
+        click.echo(f"Process {pid} belongs to another user. Stop it as that user.", err=True)
+        sys.exit(ExitCode.FAILED)
     deadline = time.monotonic() + settings.stop_grace_seconds + _STOP_MARGIN_S
     while holder_of(path) == pid:
         if time.monotonic() > deadline:

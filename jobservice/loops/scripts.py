@@ -30,7 +30,11 @@ class ScriptCache:
         newest = self._store.newest_revisions(set(paths))
         with self._lock:
             kept = {path: self._kept.get(path) for path in newest}
-        found = {path: script for path, script in kept.items() if script is not None and script.sha256 == newest[path]}
+        found = {
+            path: script
+            for path, script in kept.items()
+            if script is not None and (script.revision, script.sha256) == newest[path]
+        }
         if len(found) < len(newest):
             for script in self._store.find_all(newest.keys() - found.keys()):
                 self._keep(script)

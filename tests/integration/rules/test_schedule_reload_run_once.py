@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from jobservice.domain.job import JobStatus, OverlapPolicy
+from jobservice.domain.job import JobId, JobStatus, OverlapPolicy
 from jobservice.domain.run import Cause, Outcome
 from jobservice.executors.lua_pool import LuaPool
 from jobservice.read_models import ServiceState
@@ -286,30 +286,36 @@ def test_deleted_job_is_gone_and_does_not_run(moontide: Moontide) -> None:
 
 
 def test_job_does_not_overlap_itself(moontide: Moontide) -> None:
-    job_id = moontide.add_job(lua.script("core.sleep(0.3) return job.OK"), schedule="10")
-    moontide.advance(9)
+    job_id = moontide.add_job(lua.script("core.sleep(50) return job.OK"), schedule="10")
     moontide.waits_for_runs = False
 
-    moontide.advance(11)
-    moontide.waits_for_runs = True
-    moontide.step()
+    moontide.advance(20)
+    end_running(moontide, job_id)
 
-    assert [run.row.outcome for run in moontide.runs(job_id)] == [Outcome.OK, Outcome.SKIPPED]
+    assert [run.row.outcome for run in moontide.runs(job_id)] == [Outcome.CANCELLED, Outcome.SKIPPED]
     assert "was running" in moontide.runs(job_id)[1].row.note
 
 
 def test_queued_overlap_runs_when_the_job_is_free(moontide: Moontide) -> None:
-    slow = lua.script("core.sleep(0.3) return job.OK")
+    slow = lua.script("core.sleep(50) return job.OK")
     job_id = moontide.add_job(slow, schedule="10", overlap=OverlapPolicy.QUEUE)
-    moontide.advance(9)
     moontide.waits_for_runs = False
+    moontide.advance(20)
 
-    moontide.advance(11)
+    moontide.save("job.lua", lua.OK)
+    end_running(moontide, job_id)
+    moontide.step()
+
+    assert [run.row.outcome for run in moontide.runs(job_id)] == [Outcome.CANCELLED, Outcome.OK]
+
+
+def end_running(moontide: Moontide, job_id: JobId) -> None:
+    """Cancel the run that goes on, and wait for its end."""
+    running = moontide.job(job_id).row.running_run_id
+    assert running is not None
+    moontide.service.cancel_run(running, by="alice")
     moontide.waits_for_runs = True
     moontide.step()
-    moontide.step()
-
-    assert [run.row.outcome for run in moontide.runs(job_id)][:2] == [Outcome.OK, Outcome.OK]
 
 
 def test_two_jobs_due_in_the_same_second_both_run(moontide: Moontide) -> None:
