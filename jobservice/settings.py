@@ -91,7 +91,7 @@ class Settings:
             "session_absolute_hours": reader.value("SESSION_ABSOLUTE_HOURS", _whole(1, 8_760), default=168),
             "timezone": reader.value("TIMEZONE", _zone, default=None) or _machine_zone(),
             "apply_changes_at_once": reader.value("APPLY_CHANGES_AT_ONCE", _boolean, default=False),
-            "lua_workers": reader.value("LUA_WORKERS", _whole(1, 64), default=os.cpu_count() or 1),
+            "lua_workers": reader.value("LUA_WORKERS", _whole(1, 64), default=(os.cpu_count() or 1) + 1),
             "lua_workers_max": reader.value("LUA_WORKERS_MAX", _whole(1, 256), default=16),
             "stop_grace_seconds": reader.value("STOP_GRACE_SECONDS", _whole(0, 3_600), default=10),
             "history_days": reader.value("HISTORY_DAYS", _whole(1, 3_650), default=30),

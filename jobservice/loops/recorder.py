@@ -15,7 +15,7 @@ from jobservice.schedules import parse_schedule
 from jobservice.store.planning import ArmedRun
 from jobservice.store.recording import FinishedRun, RecordBatch, RecordStore
 
-FLUSH_INTERVAL = timedelta(milliseconds=25)
+FLUSH_INTERVAL = timedelta(milliseconds=40)
 OUTPUT_CHUNK_CHARS = 64 * 1024
 ENDS_A_BATCH = 500
 """Most ends that one transaction records."""
