@@ -29,7 +29,7 @@ def test_no_variable_at_all_gives_working_defaults():
     assert settings.database_url == "sqlite:///var/moontide.db"
     assert settings.is_sqlite
     assert settings.is_loopback_only
-    assert settings.lua_workers == os.cpu_count()
+    assert settings.lua_workers == (os.cpu_count() or 1) + 1
     assert settings.stop_grace == timedelta(seconds=10)
 
 
