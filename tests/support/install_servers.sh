@@ -23,6 +23,7 @@ $as_root mkdir -p /etc/postgresql-common
     echo "create_main_cluster = false" | $as_root tee /etc/postgresql-common/createcluster.conf >/dev/null
 $as_root apt-get update -qq
 # shellcheck disable=SC2086 - a list of package names
-DEBIAN_FRONTEND=noninteractive $as_root apt-get install -y -qq --no-install-recommends $missing \
+$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+    -o Dpkg::Options::=--force-confold $missing \
     || echo "The installation failed; the tests that need it are skipped."
 exit 0
