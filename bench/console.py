@@ -11,8 +11,7 @@ from pathlib import Path
 
 from sqlalchemy import insert
 
-from bench.engine import quantile_ms
-from bench.report import Row
+from bench.report import Row, quantile_ms
 from bench.seed import seed_jobs
 from jobservice.bootstrap import ConsoleBackend, build_console_backend
 from jobservice.clock import SystemClock

@@ -17,7 +17,7 @@ from typing import Any
 
 from sqlalchemy import Integer, func, select, type_coerce, update
 
-from bench.report import Row
+from bench.report import Row, quantile_ms
 from bench.seed import seed_jobs
 from jobservice.clock import SystemClock
 from jobservice.domain.job import MisfirePolicy, OverlapPolicy
@@ -43,12 +43,6 @@ def _folder() -> tempfile.TemporaryDirectory[str]:
 
 def _database(folder: str) -> Database:
     return Database(f"sqlite:///{folder}/moontide.db")
-
-
-def quantile_ms(values: Sequence[float], share: float) -> float:
-    """Return a quantile of seconds, in milliseconds."""
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(len(ordered) * share))] * 1000
 
 
 def throughput(seconds: int = 15, jobs: int = 4_600) -> Row:

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 import lupa.luajit21
 
-from bench.report import Row
+from bench.report import Row, quantile_ms
 from jobservice.clock import SystemClock
 from jobservice.domain.job import JobId
 from jobservice.domain.run import RunId, RunOrder, RunResult
@@ -80,12 +80,6 @@ class Rig:
         self.pool.submit(orders)
         assert self.finishes.all_done.wait(PATIENCE_S)
         return time.perf_counter() - begun
-
-
-def quantile_ms(values: Sequence[float], share: float) -> float:
-    """Return a quantile of seconds, in milliseconds."""
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(len(ordered) * share))] * 1000
 
 
 def throughput(rig: Rig, runs: int = 6_000, windows: int = 4) -> Row:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 
@@ -15,3 +16,9 @@ class Row(NamedTuple):
     what: str
     figure: str
     target: str = ""
+
+
+def quantile_ms(values: Sequence[float], share: float) -> float:
+    """Return a quantile of seconds, in milliseconds."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(len(ordered) * share))] * 1000
