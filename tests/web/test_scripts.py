@@ -11,7 +11,7 @@ def test_editor_shows_source_revisions_and_jobs(console: Console, admin: Visitor
     job_id = console.moontide.add_job("return 1 -- <b>", name="job")
     page = admin.get("/scripts/job.lua")
     assert "return 1 -- &lt;b&gt;" in page.text
-    assert "2 revisions" in text_of(page)
+    assert "Revisions up to 2" in text_of(page)
     assert f'href="/jobs/{job_id}"' in page.text
 
 
