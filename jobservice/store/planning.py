@@ -253,8 +253,9 @@ def _queued_rows(job: DueJob, plan: FirePlan, *, now: datetime) -> Iterable[dict
 
 def _catches_up(job: DueJob, fire: PlannedFire, now: datetime) -> bool:
     """Return whether a late run waits in the queue, so that several run one after the other and none is left out."""
-    policies = (job.definition.misfire, job.definition.overlap)
-    return fire.fire_time <= now and policies[0] is MisfirePolicy.ALL and policies[1] is not OverlapPolicy.ALLOW
+    definition = job.definition
+    takes_turns = definition.misfire is MisfirePolicy.ALL and definition.overlap is not OverlapPolicy.ALLOW
+    return takes_turns and fire.fire_time <= now
 
 
 def _misfired_rows(job: DueJob, plan: FirePlan, *, now: datetime) -> Iterable[dict[str, Any]]:

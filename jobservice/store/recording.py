@@ -34,7 +34,8 @@ class RecordBatch:
 
     :ivar output: (run id, sequence, instant, text).
     :ivar started: run id -> (run, instant, script revision).
-    :ivar skipped: (run, reason): fire times that will not run.
+    :ivar finished: (run with its result, script revision).
+    :ivar skipped: (run, outcome, reason, instant): fire times that will not run.
     :ivar requeued: runs that wait until their job is free.
     """
 

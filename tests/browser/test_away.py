@@ -61,7 +61,7 @@ def test_pages_work_and_say_so_while_the_service_is_stopped(site: Site, console:
     button(page, "Reload").click()
     expect(message(page)).to_contain_text("The reload is noted, but the job service is not running")
     button(row(page, "Made meanwhile"), "Run now").click()
-    expect(page.get_by_text("Waiting for the job service to start it.")).to_be_visible()
+    expect(page.get_by_text("Waiting until the job service runs and the job is free.")).to_be_visible()
 
     site.start_service()
     expect(page.get_by_text("Finished OK after")).to_be_visible()

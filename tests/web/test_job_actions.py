@@ -11,7 +11,7 @@ def test_run_now_leads_to_the_new_run(console: Console, operator: Visitor) -> No
     (run,) = console.moontide.runs(job_id)
     assert (run.row.cause, run.asked_by) == (Cause.HAND, "operator")
     assert answer.location == f"/runs/{run.row.run_id}"
-    assert "Waiting for the job service to start it." in text_of(operator.follow(answer))
+    assert "Waiting until the job service runs and the job is free." in text_of(operator.follow(answer))
 
 
 def test_deactivate_acts_at_once_and_goes_back_to_the_list(console: Console, operator: Visitor) -> None:

@@ -23,7 +23,7 @@ _ENDINGS = {
     Outcome.SKIPPED: "Not started: the job was still running",
 }
 _STANDINGS = {
-    RunState.QUEUED: "Waiting for the job service to start it",
+    RunState.QUEUED: "Waiting until the job service runs and the job is free",
     RunState.LEASED: "Ready; it starts at its time",
     RunState.RUNNING: "The script is running now",
 }
